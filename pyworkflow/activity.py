@@ -1,0 +1,335 @@
+"""Activities: units of work with an input and a result, as classes or as decorated functions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    get_type_hints,
+    overload,
+)
+
+from msgspec import Struct
+
+from pyworkflow import codec
+from pyworkflow.codec import Json
+from pyworkflow.errors import PayloadError
+from pyworkflow.result import (
+    ActivityAborted,
+    ActivityCanceled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityResult,
+    ActivityTimedOut,
+)
+from pyworkflow.retry import Retry
+
+if TYPE_CHECKING:
+    from pyworkflow.task import ActivityTask
+
+__all__ = [
+    "Activity",
+    "ActivityAborted",
+    "ActivityCanceled",
+    "ActivityCompleted",
+    "ActivityExecution",
+    "ActivityFailed",
+    "ActivityFunction",
+    "ActivityMonitor",
+    "ActivityResult",
+    "ActivityTimedOut",
+    "ActivityType",
+    "Retry",
+    "activity",
+    "current_activity",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+YEAR = 365 * 86_400
+
+
+class ActivityExecution(Struct, frozen=True, omit_defaults=True):
+    """One scheduled execution of an activity.
+
+    Attributes:
+        activity: The activity's name.
+        id: Unique among the open activities of its process.
+        input: Any JSON.
+    """
+
+    activity: str
+    id: str
+    input: Json = None
+
+
+class ActivityMonitor:
+    """Passes an activity's signs of life on.
+
+    Args:
+        heartbeat_fn: Called with the details of each heartbeat; returns whether the activity has been asked to cancel itself. A function
+            without parameters will do.
+    """
+
+    def __init__(self, heartbeat_fn: Callable[..., bool | None] | None = None) -> None:
+        self._heartbeat = heartbeat_fn
+        self._with_details = heartbeat_fn is not None and _takes_argument(heartbeat_fn)
+
+    def heartbeat(self, details: Json = None) -> bool:
+        """Tell that the activity is alive; return whether it has been asked to cancel itself."""
+        if self._heartbeat is None:
+            return False
+        return bool(self._heartbeat(details) if self._with_details else self._heartbeat())
+
+
+def _takes_argument(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+_current: ContextVar[Activity | None] = ContextVar("pyworkflow_activity", default=None)
+
+
+def current_activity() -> Activity:
+    """Return the activity that this thread or coroutine is executing, for code that is handed no ``self``.
+
+    Raises:
+        RuntimeError: None is being executed here.
+    """
+    running = _current.get()
+    if running is None:
+        raise RuntimeError("no activity is being executed here")
+    return running
+
+
+class Activity:
+    """A unit of work. Override `execute`; it may be ``async def``.
+
+    ``execute`` returns any JSON value (or a dataclass, msgspec struct or pydantic model, which is converted), or an `ActivityResult`;
+    it may raise `ActivityCanceled` or `ActivityFailed`, and any other exception is a failure with its traceback.
+
+    A subclass may annotate ``input`` with a type: the input is converted to it before ``execute`` runs.
+
+    Attributes:
+        name: The name it is registered under: the class's, without the suffix ``Activity``, if not set.
+        category: The queue its tasks wait in.
+        scheduled_timeout: Seconds it may wait for a worker.
+        execution_timeout: Seconds one attempt may take.
+        heartbeat_timeout: Seconds that may pass between two heartbeats.
+        auto_complete: Whether a plain return value completes the activity. If not, somebody calls ``manager.complete_task`` later.
+        retry: When a failed attempt is tried again before the decider hears of it; None for never.
+        at_most_once: Whether losing the worker is an `ActivityTimedOut` for the decider. If not, another worker does the work again.
+        description: One line for people.
+    """
+
+    name: ClassVar[str] = "Activity"
+    category: ClassVar[str] = "default"
+    scheduled_timeout: ClassVar[float] = 60
+    execution_timeout: ClassVar[float] = YEAR
+    heartbeat_timeout: ClassVar[float] = YEAR
+    auto_complete: ClassVar[bool] = True
+    retry: ClassVar[Retry | None] = None
+    at_most_once: ClassVar[bool] = False
+
+    input: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = default_name(cls.__name__, "Activity")
+
+    def __init__(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> None:
+        self.task = task
+        self.monitor = monitor
+        self.input = task.activity_execution.input
+
+    def execute(self) -> Any:
+        """Do the work and return its result. Every activity overrides this."""
+        raise ActivityFailed(f"activity {self.name!r} does not say what to execute")
+
+    def heartbeat(self, details: Json = None) -> bool:
+        """Give a sign of life; return whether the process has asked the activity to cancel itself.
+
+        Args:
+            details: Any JSON; the next attempt finds it in ``self.task.heartbeat_details``.
+
+        Raises:
+            StaleTaskError: The task is no longer this worker's: stop, nothing that is done now will count.
+        """
+        return False if self.monitor is None else self.monitor.heartbeat(details)
+
+    @classmethod
+    def bind(cls, task: ActivityTask, monitor: ActivityMonitor | None = None) -> Activity:
+        """Return the activity ready to execute a task, its input converted to the annotated type.
+
+        Raises:
+            PayloadError: The input is not of the annotated type.
+        """
+        bound = cls(task, monitor)
+        wanted = _input_type(cls)
+        if wanted is not Any:
+            bound.input = codec.convert(bound.input, wanted)
+        return bound
+
+
+class ActivityType(Protocol):
+    """What a manager registers: a subclass of `Activity` or a function decorated with `activity`."""
+
+    name: str
+    category: str
+    scheduled_timeout: float
+    execution_timeout: float
+    heartbeat_timeout: float
+    auto_complete: bool
+    retry: Retry | None
+    at_most_once: bool
+
+    def bind(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> Activity:
+        """Return the activity ready to execute a task."""
+        ...
+
+
+def default_name(class_name: str, suffix: str) -> str:
+    """Return a class's name without the suffix, unless nothing would be left."""
+    return class_name.removesuffix(suffix) or class_name
+
+
+def _input_type(cls: type[Activity]) -> Any:
+    declared = any("input" in inspect.get_annotations(base) for base in _below(cls))
+    return get_type_hints(cls).get("input", Any) if declared else Any
+
+
+def _below(cls: type[Activity]) -> list[type]:
+    return [base for base in cls.__mro__ if base not in Activity.__mro__]
+
+
+class ActivityFunction(Generic[P, R]):
+    """A function that is an activity: pass it wherever an activity class goes, or call it as the plain function that it is.
+
+    A function of one parameter gets the whole input. One of several gets a list's items by position, or an object's values by name.
+    Parameters annotated with a type get their values converted to it.
+    """
+
+    def __init__(self, function: Callable[P, R], **settings: Any) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__module__ = function.__module__
+        self.__qualname__ = function.__qualname__
+        self.name: str = settings.pop("name", None) or function.__name__
+        self.category: str = settings.pop("category", Activity.category)
+        self.scheduled_timeout: float = settings.pop(
+            "scheduled_timeout", Activity.scheduled_timeout
+        )
+        self.execution_timeout: float = settings.pop(
+            "execution_timeout", Activity.execution_timeout
+        )
+        self.heartbeat_timeout: float = settings.pop(
+            "heartbeat_timeout", Activity.heartbeat_timeout
+        )
+        self.auto_complete: bool = settings.pop("auto_complete", True)
+        self.retry: Retry | None = settings.pop("retry", None)
+        self.at_most_once: bool = settings.pop("at_most_once", False)
+        self._parameters = list(inspect.signature(function).parameters.values())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<activity {self.name!r}>"
+
+    def bind(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> Activity:
+        """Return the activity ready to execute a task, its input made into the function's arguments.
+
+        Raises:
+            PayloadError: The input does not fit the function's parameters.
+        """
+        return _BoundFunction(self, task, monitor)
+
+    def arguments(self, given: Json) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and named arguments that an input stands for.
+
+        Raises:
+            PayloadError: The input does not fit the function's parameters.
+        """
+        hints = get_type_hints(self.function)
+        if len(self._parameters) == 1 and self._parameters[0].kind in _POSITIONAL:
+            return [codec.convert(given, hints.get(self._parameters[0].name, Any))], {}
+        args, kwargs = _spread(given)
+        try:
+            bound = inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise PayloadError(f"input of activity {self.name!r}", str(error)) from None
+        for name, value in bound.arguments.items():
+            if name in hints:
+                bound.arguments[name] = codec.convert(value, hints[name])
+        return list(bound.args), bound.kwargs
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _spread(given: Json) -> tuple[list[Any], dict[str, Any]]:
+    if given is None:
+        return [], {}
+    if isinstance(given, dict):
+        return [], given
+    return (given, {}) if isinstance(given, list) else ([given], {})
+
+
+class _BoundFunction(Activity):
+    def __init__(
+        self,
+        function: ActivityFunction[..., Any],
+        task: ActivityTask,
+        monitor: ActivityMonitor | None,
+    ) -> None:
+        super().__init__(task, monitor)
+        self._function = function
+        self._args, self._kwargs = function.arguments(self.input)
+
+    @property
+    def auto_complete(self) -> bool:  # type: ignore[override]
+        return self._function.auto_complete
+
+    def execute(self) -> Any:
+        """Call the function."""
+        return self._function.function(*self._args, **self._kwargs)
+
+
+@overload
+def activity(function: Callable[P, R], /) -> ActivityFunction[P, R]: ...
+
+
+@overload
+def activity(
+    *,
+    name: str | None = None,
+    category: str = ...,
+    scheduled_timeout: float = ...,
+    execution_timeout: float = ...,
+    heartbeat_timeout: float = ...,
+    auto_complete: bool = ...,
+    retry: Retry | None = ...,
+    at_most_once: bool = ...,
+) -> Callable[[Callable[P, R]], ActivityFunction[P, R]]: ...
+
+
+def activity(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+    """Make a function an activity, bare or with settings: the attributes of `Activity`, as keywords."""
+    if function is not None:
+        return ActivityFunction(function)
+    return lambda decorated: ActivityFunction(decorated, **settings)

@@ -1,0 +1,111 @@
+"""JSON in and out: the only module that knows the JSON library.
+
+Values of the model are msgspec structs with a ``type`` tag; classes that cannot be structs (results that are also exceptions, a
+history) say here how they look in JSON. Nothing is ever imported or called by a name found in data.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from pyworkflow.errors import PayloadError
+
+T = TypeVar("T")
+
+Json = Any
+"""A value that JSON can carry: None, bool, int, float, str, list, or dict with str keys."""
+
+_writers: dict[type, Callable[[Any], Any]] = {}
+_readers: dict[type, Callable[[Any], Any]] = {}
+
+
+def register(cls: type[T], write: Callable[[T], Any], read: Callable[[Any], T]) -> None:
+    """Say how a class that is no struct looks in JSON.
+
+    Args:
+        cls: The class; its subclasses are written the same way.
+        write: Turns an instance into something that JSON or a struct can carry.
+        read: Turns what was decoded back into an instance.
+    """
+    _writers[cls] = write
+    _readers[cls] = read
+
+
+def _write(value: object) -> object:
+    for cls in type(value).__mro__:
+        if (write := _writers.get(cls)) is not None:
+            return write(value)
+    raise PayloadError(type(value).__name__, "a value of this type cannot be written as JSON")
+
+
+def _read(cls: type, value: object) -> object:
+    read = _readers.get(cls)
+    if read is None:
+        raise PayloadError(cls.__name__, "a value of this type cannot be read from JSON")
+    return read(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_write)
+
+
+@cache
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind, dec_hook=_read)
+
+
+def encode(value: object) -> bytes:
+    """Return a value of the model, or plain JSON, as UTF-8 JSON.
+
+    Raises:
+        PayloadError: The value has no JSON form.
+    """
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, PayloadError):
+            raise
+        raise PayloadError(type(value).__name__, str(error)) from error
+
+
+def decode(data: bytes | str, kind: type[T] | Any = Any) -> T:
+    """Return what `encode` was given.
+
+    Args:
+        data: UTF-8 JSON.
+        kind: The type to read: a class, or a union such as ``AnyEvent``.
+
+    Raises:
+        PayloadError: The data is not JSON, or not of this type.
+    """
+    try:
+        return cast("T", _decoder(cast("Any", kind)).decode(data))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise PayloadError("JSON", str(error)) from error
+
+
+def convert(value: object, kind: type[T] | Any) -> T:
+    """Return plain JSON data as a value of a type; what `decode` does, past the parsing.
+
+    Raises:
+        PayloadError: The data is not of this type.
+    """
+    try:
+        return cast("T", msgspec.convert(value, kind, dec_hook=_read))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise PayloadError("JSON", str(error)) from error
+
+
+def to_plain(value: object) -> Json:
+    """Return a value of the model, a dataclass or a struct as plain JSON data.
+
+    Raises:
+        PayloadError: The value has no JSON form.
+    """
+    try:
+        return msgspec.to_builtins(value, enc_hook=_write)
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, PayloadError):
+            raise
+        raise PayloadError(type(value).__name__, str(error)) from error

@@ -1,0 +1,199 @@
+"""Every error that pyworkflow raises on purpose.
+
+::
+
+    PyworkflowError
+    ├── InvalidRequestError           a name, tag, limit or argument that is not acceptable
+    │   ├── PayloadError              a value that is not JSON within the limits
+    │   └── InvalidDecisionError      a decision that cannot apply; its whole list is refused
+    │       └── UnseenEventsError     a closing decision while events came that it has not seen
+    ├── UnknownResourceError
+    │   ├── UnknownProcessError
+    │   ├── UnknownWorkflowError
+    │   ├── UnknownActivityError
+    │   └── UnknownDecisionError
+    ├── StaleTaskError                the lease of a task ended, or the task was completed before
+    │   ├── StaleActivityTaskError    (also an UnknownActivityError)
+    │   └── StaleDecisionTaskError    (also an UnknownDecisionError)
+    ├── ProcessAlreadyExistsError
+    ├── ProcessClosedError
+    ├── UnsupportedByBackendError
+    ├── TimedOutError                 a wait ended before what it waited for
+    └── BackendUnavailableError       the store cannot be reached, read or written now
+        ├── BackendFullError          no space left for the store
+        ├── BackendReadOnlyError      the store cannot be written
+        └── BackendVersionError       the store was written by a newer pyworkflow, or is none at all
+
+Outcomes of activities (`ActivityFailed` and its family) are results, not errors of this tree, even where they may be raised.
+The names ending in ``Exception`` are those of the first pyworkflow and stay.
+"""
+
+
+class PyworkflowError(Exception):
+    """The root of the tree. Arguments are kept in ``args``, so every error pickles and copies."""
+
+
+class InvalidRequestError(PyworkflowError, ValueError):
+    """A request names something that cannot be: a bad id, tag, limit or argument.
+
+    Attributes:
+        what: The culprit, for example ``"process id 'a:b'"``.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+class PayloadError(InvalidRequestError):
+    """A value that is not JSON, or is too large or too deep."""
+
+
+class InvalidDecisionError(InvalidRequestError):
+    """A decision that cannot apply. None of its list was applied and the task stays open."""
+
+
+class UnseenEventsError(InvalidDecisionError):
+    """A closing decision was refused: events came that its decider has not seen.
+
+    The process is decided again with them at once.
+    """
+
+
+class UnknownResourceError(PyworkflowError, LookupError):
+    """Something that was named does not exist.
+
+    Attributes:
+        name: The name or id that was asked for.
+    """
+
+    kind = "resource"
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name, detail)
+        self.name = name
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"unknown {self.kind} {self.name!r}" + (f": {self.detail}" if self.detail else "")
+
+
+class UnknownProcessError(UnknownResourceError):
+    """No process has this id."""
+
+    kind = "process"
+
+
+class UnknownWorkflowError(UnknownResourceError):
+    """No workflow of this name is registered."""
+
+    kind = "workflow"
+
+
+class UnknownActivityError(UnknownResourceError):
+    """No activity of this name is registered, or no open activity has this id."""
+
+    kind = "activity"
+
+
+class UnknownDecisionError(UnknownResourceError):
+    """No open decision belongs to this task."""
+
+    kind = "decision"
+
+
+class StaleTaskError(PyworkflowError):
+    """The lease of a task has ended, or the task was completed before: nothing was changed."""
+
+    kind = "task"
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name, detail)
+        self.name = name
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"stale {self.kind} of {self.name!r}" + (f": {self.detail}" if self.detail else "")
+
+
+class StaleActivityTaskError(StaleTaskError, UnknownActivityError):
+    """The lease of an activity task has ended, or the task was completed before."""
+
+    kind = "activity task"
+
+
+class StaleDecisionTaskError(StaleTaskError, UnknownDecisionError):
+    """The lease of a decision task has ended, or the task was completed before."""
+
+    kind = "decision task"
+
+
+class ProcessAlreadyExistsError(PyworkflowError):
+    """A different process with this id exists, and the reuse policy does not allow another.
+
+    Attributes:
+        process_id: The id in question.
+    """
+
+    def __init__(self, process_id: str, detail: str = "") -> None:
+        super().__init__(process_id, detail)
+        self.process_id = process_id
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"process {self.process_id!r} already exists" + (
+            f": {self.detail}" if self.detail else ""
+        )
+
+
+class ProcessClosedError(PyworkflowError):
+    """The process is closed and takes no more events.
+
+    Attributes:
+        process_id: The id of the process.
+        status: How it ended.
+    """
+
+    def __init__(self, process_id: str, status: str = "closed") -> None:
+        super().__init__(process_id, status)
+        self.process_id = process_id
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"process {self.process_id!r} is {self.status}"
+
+
+class UnsupportedByBackendError(PyworkflowError):
+    """The backend does not have the capability that a call or a decision needs."""
+
+
+class TimedOutError(PyworkflowError, TimeoutError):
+    """A wait ended before what it waited for happened."""
+
+
+class BackendUnavailableError(PyworkflowError):
+    """The store of a backend cannot be used now. The call may be tried again."""
+
+
+class BackendFullError(BackendUnavailableError):
+    """The store has no space left. Nothing of the call was kept."""
+
+
+class BackendReadOnlyError(BackendUnavailableError):
+    """The store cannot be written."""
+
+
+class BackendVersionError(BackendUnavailableError):
+    """The store's schema is newer than this pyworkflow, or the file is no store of ours."""
+
+
+TimedOutException = TimedOutError
+UnknownResourceException = UnknownResourceError
+UnknownProcessException = UnknownProcessError
+UnknownActivityException = UnknownActivityError
+UnknownDecisionException = UnknownDecisionError

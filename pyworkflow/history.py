@@ -1,0 +1,170 @@
+"""A history: an immutable run of events, with the questions that deciders ask of it.
+
+Histories of one process are views of one growing list, and share what has been counted over it: going on where the last view ended
+costs as much as the new events, not as the whole history.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Any, cast, overload
+
+from pyworkflow.activity import ActivityExecution
+from pyworkflow.codec import convert, register
+from pyworkflow.decision import CancelTimer, ScheduleActivity, ScheduleLambda, Timer
+from pyworkflow.event import (
+    ActivityEvent,
+    AnyEvent,
+    DecisionEvent,
+    DecisionFailedEvent,
+    DecisionStartedEvent,
+    DecisionTimedOutEvent,
+    Event,
+    TimerEvent,
+)
+
+
+class _Tally:
+    """What is open, and what has been seen, after the first ``counted`` events of a list."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.lock = Lock()
+        self.counted = 0
+        self.seen = 0
+        self.open_decision: int | None = None
+        self.activities: dict[str, ActivityExecution] = {}
+        self.timers: dict[str, Timer] = {}
+
+    def count(self, length: int) -> None:
+        """Go on to the first `length` events."""
+        with self.lock:
+            for index in range(self.counted, length):
+                self._add(index, self.events[index])
+            self.counted = max(self.counted, length)
+
+    def _add(self, index: int, event: Event) -> None:
+        if isinstance(event, DecisionEvent):
+            self._decide(event)
+        elif isinstance(event, ActivityEvent):
+            self.activities.pop(event.activity_execution.id, None)
+        elif isinstance(event, DecisionStartedEvent):
+            if self.open_decision is not None:
+                self.seen = self.open_decision + 1
+            self.open_decision = index
+        elif isinstance(event, DecisionFailedEvent | DecisionTimedOutEvent):
+            self.open_decision = None
+        elif isinstance(event, TimerEvent):
+            self.timers.pop(event.timer.id, None)
+
+    def _decide(self, event: DecisionEvent) -> None:
+        decision = event.decision
+        if isinstance(decision, ScheduleActivity):
+            execution = ActivityExecution(decision.activity, decision.id, decision.input)
+            self.activities[decision.id] = execution
+        elif isinstance(decision, ScheduleLambda):
+            execution = ActivityExecution(decision.function, decision.id, decision.input)
+            self.activities[decision.id] = execution
+        elif isinstance(decision, Timer):
+            self.timers[decision.id] = decision
+        elif isinstance(decision, CancelTimer):
+            self.timers.pop(decision.id, None)
+
+
+class History(Sequence[Event]):
+    """The events of a process, oldest first, as they were when the history was read."""
+
+    __slots__ = ("_length", "_tally")
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._tally = _Tally(list(events))
+        self._length = len(self._tally.events)
+
+    def extended(self, events: Iterable[Event]) -> "History":
+        """Return this history and some more events, in time proportional to those."""
+        tally = self._tally
+        if len(tally.events) != self._length:
+            # Somebody else has gone on from here: the shared list is theirs.
+            tally = _Tally(tally.events[: self._length])
+        tally.events.extend(events)
+        longer = History.__new__(History)
+        longer._tally = tally
+        longer._length = len(tally.events)
+        return longer
+
+    def prefix(self, length: int) -> "History":
+        """Return the first events, as a view."""
+        shorter = History.__new__(History)
+        shorter._tally = self._tally
+        shorter._length = min(length, self._length)
+        return shorter
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        if isinstance(index, slice):
+            return [self._tally.events[i] for i in range(*index.indices(self._length))]
+        if not -self._length <= index < self._length:
+            raise IndexError("history index out of range")
+        return self._tally.events[index % self._length]
+
+    def __iter__(self) -> Iterator[Event]:
+        events = self._tally.events
+        for index in range(self._length):
+            yield events[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History | list | tuple):
+            return NotImplemented
+        others = cast("Sequence[object]", other)
+        return self._length == len(others) and all(
+            a == b for a, b in zip(self, others, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"History({list(self)!r})"
+
+    def _counted(self) -> _Tally:
+        tally = self._tally
+        if tally.counted > self._length:
+            # A later view has counted on: this older one counts for itself.
+            tally = _Tally(tally.events)
+        tally.count(self._length)
+        return tally
+
+    def unseen(self) -> list[Event]:
+        """Return the events that no completed decision before the present (or last) one has seen, oldest first."""
+        tally = self._counted()
+        end = self._length if tally.open_decision is None else tally.open_decision
+        return self[tally.seen : end]
+
+    def seen(self) -> int:
+        """Return how many events the last decision before the present one that completed has seen."""
+        return self._counted().seen
+
+    def open_activities(self) -> list[ActivityExecution]:
+        """Return the activities that were scheduled and have not ended."""
+        return list(self._counted().activities.values())
+
+    def open_timers(self) -> list[Timer]:
+        """Return the timers that were started and have neither fired nor been canceled."""
+        return list(self._counted().timers.values())
+
+    def find(self, kind: type[Event]) -> list[Event]:
+        """Return all events of a class."""
+        return [event for event in self if isinstance(event, kind)]
+
+
+def _read(data: Any) -> History:
+    return History(convert(data, list[AnyEvent]))
+
+
+register(History, list, _read)

@@ -1,0 +1,48 @@
+"""When a failed activity is tried again, as data."""
+
+from msgspec import Struct
+
+from pyworkflow.errors import InvalidRequestError
+from pyworkflow.values import check_seconds
+
+
+class Retry(Struct, frozen=True, omit_defaults=True):
+    """How often and how patiently an activity is tried before its failure reaches the decider.
+
+    Attributes:
+        max_attempts: Tries in all, the first included.
+        initial: Seconds before the second try.
+        backoff: What that delay is multiplied by for each further try.
+        maximum: Seconds that a delay never exceeds.
+        non_retryable: Names of exception classes, or reasons, that are final at once.
+
+    Raises:
+        InvalidRequestError: An attribute is out of its range.
+    """
+
+    max_attempts: int = 3
+    initial: float = 1.0
+    backoff: float = 2.0
+    maximum: float = 60.0
+    non_retryable: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise InvalidRequestError("max_attempts", f"must be 1 or more, not {self.max_attempts}")
+        if self.backoff < 1:
+            raise InvalidRequestError("backoff", f"must be 1 or more, not {self.backoff}")
+        check_seconds(self.initial, "initial")
+        check_seconds(self.maximum, "maximum")
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after a failed attempt (1 is the first)."""
+        # Beyond 2**63 the power would overflow a float for a large backoff: the maximum rules long before.
+        return min(self.maximum, self.initial * self.backoff ** min(attempt - 1, 63))
+
+    def allows(self, attempt: int, reason: str | None, type_name: str | None) -> bool:
+        """Tell whether a failure of this attempt may be tried again."""
+        return (
+            attempt < self.max_attempts
+            and reason not in self.non_retryable
+            and type_name not in self.non_retryable
+        )

@@ -1,0 +1,112 @@
+"""How an open activity ends, or is tried again."""
+
+from pyworkflow.activity import ActivityExecution
+from pyworkflow.clock import microseconds
+from pyworkflow.event import ActivityAttemptEvent, ActivityEvent
+from pyworkflow.ledger.claims import held_activity
+from pyworkflow.ledger.lifecycle import raw, tell
+from pyworkflow.ledger.rows import FIRST_BACKOFF, MAX_LOST, SCHEDULED, STARTED, ActivityRow
+from pyworkflow.ledger.unit import Unit
+from pyworkflow.result import ActivityFailed, ActivityResult, ActivityTimedOut
+
+LOST = "lease"
+RELEASED = "released"
+
+
+def complete_activity(
+    unit: Unit, number: int, token: str, activity_id: str, result: ActivityResult
+) -> None:
+    """Record how an attempt ended: the activity ends so, or is tried again.
+
+    Raises:
+        StaleActivityTaskError: The lease has ended.
+    """
+    end_attempt(unit, held_activity(unit, number, token, activity_id), result)
+
+
+def release_activity(unit: Unit, number: int, token: str) -> None:
+    """Give an activity back, if the lease is still held."""
+    row = unit.activity_by_number(number)
+    if row is None or row.state != STARTED or row.token != token:
+        return
+    result = ActivityTimedOut(RELEASED)
+    if row.at_most_once:
+        end_activity(unit, row, result)
+    else:
+        _try_again(unit, row, result, 0)
+
+
+def expire_activity(unit: Unit, row: ActivityRow) -> None:
+    """Record the timeout that has come."""
+    kind = row.timeout_kind()
+    if kind == LOST:
+        row.lost += 1
+    end_attempt(unit, row, ActivityTimedOut(kind))
+
+
+def end_attempt(unit: Unit, row: ActivityRow, result: ActivityResult) -> None:
+    """End an attempt with a result: for good, or to try again."""
+    delay = _delay(row, result)
+    if delay is None:
+        end_activity(unit, row, result)
+    else:
+        _try_again(unit, row, result, delay)
+
+
+def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
+    """Return the microseconds until the next attempt, None if there is none."""
+    if row.cancel_requested or row.state != STARTED:
+        return None
+    if isinstance(result, ActivityTimedOut):
+        if row.timeout_kind() == LOST and result.details == LOST:
+            return _delay_after_loss(row)
+        reason, type_name = str(result.details), "ActivityTimedOut"
+    elif isinstance(result, ActivityFailed):
+        reason, type_name = result.reason or "", result.type_name or ""
+    else:
+        return None
+    if row.retry is None or not row.retry.allows(row.attempt, reason, type_name):
+        return None
+    return microseconds(row.retry.delay(row.attempt))
+
+
+def _delay_after_loss(row: ActivityRow) -> int | None:
+    """A lost worker says nothing about the activity; but one that loses each of its workers must not go on for ever."""
+    if row.at_most_once or row.lost >= MAX_LOST:
+        return None
+    return 0 if row.lost == 1 else FIRST_BACKOFF * (row.lost - 1)
+
+
+def _execution(row: ActivityRow) -> ActivityExecution:
+    return ActivityExecution(row.name, row.id, raw(row.input))
+
+
+def _try_again(unit: Unit, row: ActivityRow, result: ActivityResult, delay: int) -> None:
+    process = unit.process(row.key)
+    if process is None:
+        return
+    event = ActivityAttemptEvent(
+        _execution(row),
+        result,
+        row.attempt,
+        delay / microseconds(1),
+        datetime=unit.time_for(process),
+    )
+    unit.append(process, event)
+    row.state = SCHEDULED
+    row.attempt += 1
+    row.token = row.identity = row.lease = None
+    row.ready = unit.now + delay
+    row.since = unit.now
+    row.set_deadline()
+    unit.changed(row)
+
+
+def end_activity(unit: Unit, row: ActivityRow, result: ActivityResult) -> None:
+    """End an activity for good and tell its process."""
+    process = unit.process(row.key)
+    if process is None:
+        return
+    unit.drop(row)
+    process.opened -= 1
+    tell(unit, process, ActivityEvent(_execution(row), result, datetime=unit.time_for(process)))

@@ -1,0 +1,180 @@
+"""The work area of one transaction: what the rules read, and where they leave what they change."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from datetime import datetime as DateTime
+from hashlib import blake2b
+
+from pyworkflow.clock import to_datetime
+from pyworkflow.codec import encode
+from pyworkflow.event import Event
+from pyworkflow.ids import new_id
+from pyworkflow.ledger.rows import (
+    ActivityRow,
+    ActivityTypeRow,
+    ChildRow,
+    DecisionRow,
+    ProcessRow,
+    TimerRow,
+    WorkflowRow,
+)
+
+DIGEST_BYTES = 16
+
+
+def chained(digest: bytes, body: bytes) -> bytes:
+    """Return the digest of a history after one more batch of events."""
+    return blake2b(digest + body, digest_size=DIGEST_BYTES).digest()
+
+
+class Batch:
+    """Events that one transaction adds to one process."""
+
+    __slots__ = ("body", "events", "first_seq", "process")
+
+    def __init__(self, process: ProcessRow) -> None:
+        self.process = process
+        self.first_seq = process.last_seq + 1
+        self.events: list[Event] = []
+        self.body = b""
+
+
+class Unit(ABC):
+    """One transaction of a store.
+
+    Rows are identical within a unit: asking twice gives the same object, and changing it (then calling `changed`) is enough to have it
+    written. Nothing is visible to others before the store commits.
+    """
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.staged: dict[int, Batch] = {}
+        self._time = to_datetime(now)
+
+    # -- what the rules read -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def workflow(self, name: str) -> WorkflowRow | None:
+        """Return a registered workflow."""
+
+    @abstractmethod
+    def activity_type(self, name: str) -> ActivityTypeRow | None:
+        """Return a registered activity."""
+
+    @abstractmethod
+    def find(self, process_id: str) -> ProcessRow | None:
+        """Return the latest run of a process id."""
+
+    @abstractmethod
+    def process(self, key: int) -> ProcessRow | None:
+        """Return a run by the store's number."""
+
+    @abstractmethod
+    def input(self, key: int) -> bytes:
+        """Return the input of a run, as JSON."""
+
+    @abstractmethod
+    def decision(self, key: int) -> DecisionRow | None:
+        """Return the open decision of a process."""
+
+    @abstractmethod
+    def activity(self, key: int, activity_id: str) -> ActivityRow | None:
+        """Return an open activity by its id."""
+
+    @abstractmethod
+    def activity_by_number(self, number: int) -> ActivityRow | None:
+        """Return an open activity by the store's number."""
+
+    @abstractmethod
+    def timer(self, key: int, timer_id: str) -> TimerRow | None:
+        """Return an open timer."""
+
+    @abstractmethod
+    def child(self, key: int, child_id: str) -> ChildRow | None:
+        """Return an open child."""
+
+    @abstractmethod
+    def activities(self, key: int) -> list[ActivityRow]:
+        """Return all open activities of a process."""
+
+    @abstractmethod
+    def timers(self, key: int) -> list[TimerRow]:
+        """Return all open timers of a process."""
+
+    @abstractmethod
+    def children(self, key: int) -> list[ChildRow]:
+        """Return all open children of a process."""
+
+    @abstractmethod
+    def signaled(self, key: int, signal_id: str) -> bool:
+        """Tell whether a signal of this id has been recorded."""
+
+    @abstractmethod
+    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
+        """Return scheduled decisions of a queue that are ready now, the longest waiting first."""
+
+    @abstractmethod
+    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
+        """Return scheduled activities of a queue that are ready now, the longest waiting first."""
+
+    @abstractmethod
+    def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:
+        """Return rows whose deadline has come, the earliest first: open processes, started decisions, activities, timers."""
+
+    # -- what the rules change -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def next_key(self) -> int:
+        """Return a number for a new run, never used before."""
+
+    @abstractmethod
+    def next_number(self) -> int:
+        """Return a number for a new activity, never used before."""
+
+    @abstractmethod
+    def add_process(self, row: ProcessRow, input: bytes) -> None:
+        """Keep a new run, the latest of its id from now on."""
+
+    @abstractmethod
+    def add(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
+        """Keep a new row."""
+
+    @abstractmethod
+    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
+        """Keep what has changed in a row; not its keys."""
+
+    @abstractmethod
+    def drop(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
+        """Forget a row."""
+
+    @abstractmethod
+    def add_signal(self, key: int, signal_id: str) -> None:
+        """Remember the id of a signal."""
+
+    # -- common to all stores ------------------------------------------------------------------------------------------------------
+
+    def token(self) -> str:
+        """Return the secret of a new lease."""
+        return new_id()
+
+    def time_for(self, process: ProcessRow) -> DateTime:
+        """Return the time of the next event of a process: now, but never before its last one."""
+        return self._time if process.time <= self.now else to_datetime(process.time)
+
+    def append(self, process: ProcessRow, event: Event) -> int:
+        """Add an event, made with `time_for`, to a history; return its number."""
+        batch = self.staged.get(process.key)
+        if batch is None:
+            batch = self.staged[process.key] = Batch(process)
+        batch.events.append(event)
+        process.last_seq += 1
+        process.time = max(process.time, self.now)
+        self.changed(process)
+        return process.last_seq
+
+    def sealed(self) -> Iterator[Batch]:
+        """Write down the new events of each process as one body of JSON, and chain the digests. The store calls it once, at the end."""
+        for batch in self.staged.values():
+            batch.body = encode(batch.events)
+            batch.process.digest = chained(batch.process.digest, batch.body)
+            yield batch

@@ -1,0 +1,553 @@
+"""The port: what every backend does, and how it may differ.
+
+A backend keeps processes, hands out tasks and records what becomes of them. Managers and workers know this class only. Its methods
+are the specification; `pyworkflow.testing.conformance` is the same specification as tests.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime as DateTime
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+from pyworkflow.codec import Json
+from pyworkflow.decision import Decision
+from pyworkflow.errors import PyworkflowError, UnsupportedByBackendError
+from pyworkflow.event import AnyEvent, Event
+from pyworkflow.ledger.invariants import Violation
+from pyworkflow.process import Process, Status
+from pyworkflow.result import ActivityResult
+from pyworkflow.retry import Retry
+from pyworkflow.task import ActivityTask, DecisionTask
+
+DEFAULT_CATEGORY = "default"
+
+
+class Capability(StrEnum):
+    """What a backend may or may not be able to do. It declares what it can; the contract suite holds it to that."""
+
+    CHILDREN = "children"
+    """Child processes."""
+    CANCEL_REQUEST = "cancel_request"
+    """Cooperative cancellation of processes and of running activities."""
+    CONTINUE = "continue"
+    """`ContinueProcess`."""
+    EXTERNAL = "external"
+    """`SignalProcess` and `RequestCancelProcess`."""
+    LAMBDA = "lambda"
+    """`ScheduleLambda`."""
+    RETRY = "retry"
+    """Activity retries that the decider does not see."""
+    LEASES = "leases"
+    """Leases shorter than the timeouts, which workers extend; giving tasks back."""
+    ATOMIC = "atomic"
+    """A decision list applies wholly or not at all."""
+    REUSE = "reuse"
+    """Policies for reusing the id of a closed process; idempotent starts."""
+    SIGNAL_ID = "signal_id"
+    """A signal repeated under the same id is one event."""
+    PARKING = "parking"
+    """Processes whose decider keeps failing are parked."""
+    CLOCK = "clock"
+    """The clock can be injected."""
+    FEED = "feed"
+    """A feed of the events of all processes, in the order of their recording."""
+    CLOSED = "closed"
+    """Closed processes can be listed and read."""
+    COUNTS = "counts"
+    """Depth of the queues, and who polls them."""
+    PURGE = "purge"
+    """Closed processes can be removed."""
+    CHECK = "check"
+    """The invariants can be checked."""
+    SHARED = "shared"
+    """Many OS processes can work on the same processes."""
+    DURABLE = "durable"
+    """What was acknowledged survives the end of every process."""
+
+
+class Reuse(StrEnum):
+    """Whether a start may take the id of a closed process. An open process never shares its id."""
+
+    REJECT = "reject"
+    """No."""
+    ALLOW_FAILED = "allow_failed"
+    """Yes, if it did not complete."""
+    ALLOW = "allow"
+    """Yes."""
+
+
+class FailedDecision(Struct, frozen=True):
+    """Stands in for decisions where a decider failed.
+
+    Attributes:
+        reason: One line.
+        details: More, for example a traceback.
+    """
+
+    reason: str
+    details: Json = None
+
+
+class Completion(Struct, frozen=True):
+    """What became of a task, for `Backend.turn`.
+
+    Attributes:
+        task: The task.
+        outcome: The result of an activity; the decisions, or the failure, of a decider.
+    """
+
+    task: ActivityTask | DecisionTask
+    outcome: ActivityResult | Sequence[Decision] | FailedDecision
+
+
+class Poll(Struct, frozen=True):
+    """A wish for tasks, for `Backend.turn`.
+
+    Attributes:
+        kind: `ActivityTask` or `DecisionTask`.
+        category: The queue.
+        limit: How many tasks at most.
+        identity: Who asks, for people to read.
+        lease: Seconds until the tasks are given to somebody else unless `Backend.extend_leases` is called; None for as long as their
+            timeouts allow.
+    """
+
+    kind: type[ActivityTask] | type[DecisionTask]
+    category: str = DEFAULT_CATEGORY
+    limit: int = 1
+    identity: str | None = None
+    lease: float | None = None
+
+
+class Turn(Struct, frozen=True):
+    """What came of `Backend.turn`.
+
+    Attributes:
+        errors: For each completion, in order, None or why it was refused.
+        tasks: The tasks handed out.
+    """
+
+    errors: list[PyworkflowError | None]
+    tasks: list[ActivityTask | DecisionTask]
+
+
+class FeedEntry(Struct, frozen=True, omit_defaults=True):
+    """One event in the feed of all processes.
+
+    Attributes:
+        cursor: Its place: entries of one transition share it, later ones have a larger one. Opaque otherwise.
+        process_id: The process it happened to.
+        run: The run of that id.
+        workflow: The workflow of the process.
+        seq: Its number in the history; 1 is the first.
+        event: What happened.
+        parent: The id of the process's parent, if it has one.
+    """
+
+    cursor: int
+    process_id: str
+    run: int
+    workflow: str
+    seq: int
+    event: AnyEvent
+    parent: str | None = None
+
+
+class Queue(Struct, frozen=True):
+    """The state of one queue.
+
+    Attributes:
+        kind: ``activity`` or ``decision``.
+        category: Its name.
+        waiting: Tasks that could be handed out now.
+        delayed: Tasks that may be handed out later: retries, back-off.
+        running: Tasks that are leased.
+        oldest: Since when the oldest waiting task could have been handed out.
+        pollers: Identities that polled it in the last minute.
+    """
+
+    kind: str
+    category: str
+    waiting: int
+    delayed: int
+    running: int
+    oldest: DateTime | None
+    pollers: tuple[str, ...]
+
+
+class Pending(Struct, frozen=True, omit_defaults=True):
+    """Something that an open process waits for.
+
+    Attributes:
+        kind: ``decision``, ``activity``, ``timer`` or ``child_process``.
+        id: The activity's, timer's or child's id.
+        state: ``scheduled``, ``delayed`` (a retry or back-off), ``started``, ``parked`` or ``open``.
+        name: The activity's or child workflow's name.
+        category: The queue it waits in.
+        since: Since when it has been in this state.
+        until: When the state ends by itself: the retry, the timer, the timeout.
+        attempt: The number of the try.
+        identity: Which worker has it.
+        details: The last heartbeat, or why it is parked.
+        cancel_requested: Whether it has been asked to cancel itself.
+        pollers: Who has polled its queue in the last minute; empty means nobody.
+    """
+
+    kind: str
+    id: str | None = None
+    state: str = "open"
+    name: str | None = None
+    category: str | None = None
+    since: DateTime | None = None
+    until: DateTime | None = None
+    attempt: int = 1
+    identity: str | None = None
+    details: Json = None
+    cancel_requested: bool = False
+    pollers: tuple[str, ...] = ()
+
+
+class Backend(ABC):
+    """Keeps processes, hands out tasks, and records what becomes of them. Every method is safe to call from any thread.
+
+    A process is named by its id, or by ``id:run`` for an earlier run of it. Payloads are plain JSON values (`pyworkflow.values` has the
+    limits). Any method may raise `BackendUnavailableError`; what it was to do may then be tried again.
+    """
+
+    name: str = "backend"
+    capabilities: frozenset[Capability] = frozenset()
+
+    # -- types ---------------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def register_workflow(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        timeout: float = 365 * 86_400,
+        decision_timeout: float = 60,
+        *,
+        handles_cancel: bool = False,
+    ) -> None:
+        """Make a workflow known, or change what is known of it for processes started from now on.
+
+        Args:
+            name: Its name.
+            category: The queue of its decision tasks.
+            timeout: Seconds a process may be open.
+            decision_timeout: Seconds a decider may take.
+            handles_cancel: Whether its deciders answer a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+
+        Raises:
+            InvalidRequestError: A value is out of its range.
+        """
+
+    @abstractmethod
+    def register_activity(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        scheduled_timeout: float = 60,
+        execution_timeout: float = 365 * 86_400,
+        heartbeat_timeout: float = 365 * 86_400,
+        *,
+        retry: Retry | None = None,
+        at_most_once: bool = False,
+    ) -> None:
+        """Make an activity known, or change what is known of it for executions scheduled from now on.
+
+        Args:
+            name: Its name.
+            category: The queue of its tasks.
+            scheduled_timeout: Seconds it may wait for a worker.
+            execution_timeout: Seconds one attempt may take.
+            heartbeat_timeout: Seconds between two heartbeats.
+            retry: When failed attempts are tried again.
+            at_most_once: Whether a lost worker is a timeout for the decider, instead of another attempt.
+
+        Raises:
+            InvalidRequestError: A value is out of its range.
+        """
+
+    # -- processes -----------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
+        """Start a process and return its id: its own, or a new one.
+
+        A start that repeats an earlier one (same id, workflow, input and tags) changes nothing and returns the id, unless the earlier
+        process is closed and `reuse` allows a new run.
+
+        Raises:
+            UnknownWorkflowError: The workflow is not registered.
+            ProcessAlreadyExistsError: A different process has the id, or `reuse` does not allow it.
+            InvalidRequestError: The id or a tag is not acceptable.
+            PayloadError: The input is not.
+        """
+
+    @abstractmethod
+    def signal_process(
+        self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None
+    ) -> None:
+        """Tell a process something; it will be decided with it.
+
+        Args:
+            process_id: The process.
+            name: What it is about.
+            data: Any JSON.
+            signal_id: The caller's id of this signal. Repeating it changes nothing.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            ProcessClosedError: It is closed.
+            PayloadError: The data is not acceptable.
+        """
+
+    @abstractmethod
+    def cancel_process(self, process_id: str, details: Json = None) -> None:
+        """Cancel a process: ask it to, if its workflow handles that; close it as canceled otherwise.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            ProcessClosedError: It is closed.
+        """
+
+    @abstractmethod
+    def terminate_process(
+        self, process_id: str, reason: str | None = None, details: Json = None
+    ) -> None:
+        """Close a process by force.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            ProcessClosedError: It is closed.
+        """
+
+    def retry_process(self, process_id: str) -> None:
+        """Resume a parked process: it is decided again, with a clean count of failures. Nothing happens if it is not parked.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            ProcessClosedError: It is closed.
+        """
+        raise self._unsupported("retry_process")
+
+    @abstractmethod
+    def process_by_id(self, process_id: str) -> Process:
+        """Return a process with its whole history.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+        """
+
+    @abstractmethod
+    def processes(
+        self,
+        workflow: str | None = None,
+        tag: str | None = None,
+        *,
+        status: Status | None = Status.OPEN,
+        parked: bool | None = None,
+        limit: int | None = None,
+        after: Process | None = None,
+    ) -> list[Process]:
+        """Return processes without their histories (`history` has none but the start), oldest first.
+
+        Args:
+            workflow: Only those of this workflow.
+            tag: Only those with this tag.
+            status: Only those in this state; None for all.
+            parked: Only those that are parked, or are not.
+            limit: How many at most; None for all.
+            after: Only those after this one, which an earlier call returned last: the next page.
+        """
+
+    def history(self, process_id: str, since: int = 0) -> list[Event]:
+        """Return the events of a process after the first `since`.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+        """
+        return self.process_by_id(process_id).history[since:]
+
+    def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
+        """Return a process as soon as it is closed; one that continues as new is waited for to its end.
+
+        Args:
+            process_id: The process.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            TimedOutError: It is still open.
+        """
+        raise self._unsupported("wait_for_process")
+
+    def pending(self, process_id: str) -> list[Pending]:
+        """Return what a process waits for; nothing if it is closed, or only a signal can move it.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+        """
+        raise self._unsupported("pending")
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------------------
+
+    def poll_activity_task(
+        self, category: str = DEFAULT_CATEGORY, identity: str | None = None
+    ) -> ActivityTask | None:
+        """Return a lease on an activity, or None if none waits now."""
+        turn = self.turn(polls=[Poll(ActivityTask, category, identity=identity)])
+        return next((task for task in turn.tasks if isinstance(task, ActivityTask)), None)
+
+    def poll_decision_task(
+        self, category: str = DEFAULT_CATEGORY, identity: str | None = None
+    ) -> DecisionTask | None:
+        """Return a lease on a decision, or None if none waits now."""
+        turn = self.turn(polls=[Poll(DecisionTask, category, identity=identity)])
+        return next((task for task in turn.tasks if isinstance(task, DecisionTask)), None)
+
+    @abstractmethod
+    def turn(
+        self,
+        completions: Sequence[Completion] = (),
+        polls: Sequence[Poll] = (),
+        wait: float = 0,
+    ) -> Turn:
+        """Complete some tasks and ask for others, together: one transaction, where the engine has them.
+
+        Each completion stands alone: a refused one changes nothing and its error is returned, whatever becomes of the others.
+
+        Args:
+            completions: What became of earlier tasks.
+            polls: What is wanted. An activity is handed out once, and no process is ever decided twice at a time.
+            wait: Seconds to wait for tasks at most, if there are none at once. New work, also of another OS process, ends the wait
+                within milliseconds where the engine can; `wake` ends it too.
+        """
+
+    @abstractmethod
+    def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
+        """Record a sign of life; return whether the activity has been asked to cancel itself.
+
+        Args:
+            task: The task.
+            details: Any JSON, for people to see and for the next attempt to read; None keeps the last details.
+
+        Raises:
+            StaleTaskError: The lease ended.
+        """
+
+    @abstractmethod
+    def complete_decision_task(
+        self, task: DecisionTask, decisions: Decision | Iterable[Decision]
+    ) -> None:
+        """Record the decisions of a task and let them take effect, all or none.
+
+        Raises:
+            StaleTaskError: The lease ended, or the task was completed before.
+            InvalidDecisionError: A decision cannot apply; the error names it and the task stays open.
+            UnseenEventsError: The last decision closes the process, which has events that the decider has not seen. The task is
+                over and the process is decided again.
+        """
+
+    @abstractmethod
+    def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
+        """Record the result of an activity.
+
+        Raises:
+            StaleTaskError: The lease ended, or the task was completed before.
+            PayloadError: The result is not acceptable; the task stays open.
+        """
+
+    @abstractmethod
+    def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
+        """Tell that a decider failed. It is decided again after a delay that grows; after ten failures in a row the process is parked.
+
+        Raises:
+            StaleTaskError: The lease ended, or the task was completed before.
+        """
+
+    def extend_leases(
+        self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None
+    ) -> list[bool]:
+        """Keep tasks for longer; tell for each whether it is still held.
+
+        Args:
+            tasks: Tasks that were polled with a lease.
+            lease: Seconds from now; None to hand an activity off: only its timeouts end it from then on.
+        """
+        raise self._unsupported("extend_leases")
+
+    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+        """Give tasks back, so that another worker has them at once. Those that are no longer held are passed over.
+
+        An ``at_most_once`` activity is timed out instead.
+        """
+        raise self._unsupported("release_tasks")
+
+    def wake(self) -> None:  # noqa: B027 - a backend without waits has nothing to end
+        """End every wait of this backend object at once: somebody is stopping."""
+
+    # -- looking on ----------------------------------------------------------------------------------------------------------------
+
+    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+        """Return the events of all processes after a cursor, in the order of their recording.
+
+        Args:
+            cursor: The cursor of the last entry that was handled; 0 for the beginning, -1 for the end.
+            limit: How many entries at most, more or less: the events of one transition stay together.
+            wait: Seconds to wait for entries at most, if there are none at once.
+        """
+        raise self._unsupported("feed")
+
+    def feed_end(self) -> int:
+        """Return the cursor of the newest entry of the feed, 0 if there is none."""
+        raise self._unsupported("feed_end")
+
+    def queues(self) -> list[Queue]:
+        """Return the state of every queue that has tasks or pollers."""
+        raise self._unsupported("queues")
+
+    def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
+        """Call back after each commit of this backend object, in the thread that made it, with what was recorded."""
+        raise self._unsupported("observe")
+
+    # -- keeping house -------------------------------------------------------------------------------------------------------------
+
+    def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
+        """Return every invariant that does not hold; an empty list is good news. Changes nothing and does not hold up others.
+
+        Args:
+            progress: Called with the number of processes checked and their total.
+        """
+        raise self._unsupported("check")
+
+    def purge(self, closed_before: DateTime, limit: int = 1000) -> int:
+        """Remove processes that closed before an instant, with their histories; return how many.
+
+        Args:
+            closed_before: Aware datetime.
+            limit: How many at most in this call, so that others are not held up.
+        """
+        raise self._unsupported("purge")
+
+    def close(self) -> None:  # noqa: B027 - a backend without files has nothing to let go of
+        """Let go of files and connections. Calls that wait end; later ones raise `BackendUnavailableError`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _unsupported(self, call: str) -> UnsupportedByBackendError:
+        return UnsupportedByBackendError(f"the {self.name} backend has no {call}")

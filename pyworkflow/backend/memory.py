@@ -1,0 +1,67 @@
+"""The memory backend: the ledger over dicts, thread-safe, with a clock that tests can set. Everything is gone with the object."""
+
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import Any, TypeVar
+
+from pyworkflow.backend.base import Capability, FeedEntry
+from pyworkflow.backend.memory_unit import MemoryUnit, Tables
+from pyworkflow.backend.reading import feed_entries
+from pyworkflow.backend.stored import StoredBackend, Work
+from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.clock import Clock, SystemClock
+from pyworkflow.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+
+class MemoryBackend(StoredBackend):
+    """Keeps processes in this OS process's memory.
+
+    Args:
+        clock: What to read the time from; the machine's clock if left out.
+    """
+
+    name = "memory"
+    capabilities = StoredBackend.capabilities | {Capability.CLOCK}
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock or SystemClock())
+        self._tables = Tables()
+        # Observers run inside and may call back.
+        self._lock = RLock()
+
+    def _write(self, works: Sequence[Work]) -> list[Any]:
+        self._alive()
+        with self._lock:
+            unit = self._unit()
+            results = self._run(unit, works)
+            recorded = unit.keep()
+        if recorded:
+            self._committed(lambda: _entries(recorded))
+        return results
+
+    def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
+        self._alive()
+        with self._lock:
+            return work(self._unit())
+
+    def _unit(self) -> MemoryUnit:
+        # The wall clock may be set back; the time of a store never is.
+        self._tables.time = max(self._tables.time, self.clock.now())
+        return MemoryUnit(self._tables, self._tables.time)
+
+
+def _entries(recorded: list[FeedBatch]) -> list[FeedEntry]:
+    return feed_entries(recorded, 2**62)
+
+
+def open_url(url: str) -> MemoryBackend:
+    """Open a new, empty backend for the URL ``memory:``.
+
+    Raises:
+        InvalidRequestError: The URL says more than that.
+    """
+    if url.removeprefix("memory:").strip("/"):
+        raise InvalidRequestError(f"backend {url!r}", "the memory backend takes no name")
+    return MemoryBackend()

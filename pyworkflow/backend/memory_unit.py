@@ -1,0 +1,400 @@
+"""The tables of the memory backend, and the transaction over them."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import TypeVar
+
+from pyworkflow.backend.base import Queue
+from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.clock import to_datetime
+from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
+from pyworkflow.ledger.rows import (
+    NEVER,
+    PARKED,
+    SCHEDULED,
+    STARTED,
+    ActivityRow,
+    ActivityTypeRow,
+    ChildRow,
+    DecisionRow,
+    ProcessRow,
+    TimerRow,
+    WorkflowRow,
+)
+
+T = TypeVar("T")
+OPEN = "open"
+Due = ProcessRow | DecisionRow | ActivityRow | TimerRow
+Task = DecisionRow | ActivityRow
+
+
+class Tables:
+    """Everything that a memory backend knows.
+
+    The heaps are lazy: an entry whose row has changed or gone is thrown away when it comes to the top.
+    """
+
+    def __init__(self) -> None:
+        self.time = 0
+        self.keys = count(1)
+        self.numbers = count(1)
+        self.order = count()
+        self.workflows: dict[str, WorkflowRow] = {}
+        self.types: dict[str, ActivityTypeRow] = {}
+        self.processes: dict[int, ProcessRow] = {}
+        self.open: dict[int, ProcessRow] = {}
+        self.runs: dict[str, list[int]] = {}
+        self.inputs: dict[int, bytes] = {}
+        self.decisions: dict[int, DecisionRow] = {}
+        self.activities: dict[int, dict[str, ActivityRow]] = {}
+        self.by_number: dict[int, ActivityRow] = {}
+        self.timers: dict[int, dict[str, TimerRow]] = {}
+        self.children: dict[int, dict[str, ChildRow]] = {}
+        self.signals: dict[int, set[str]] = {}
+        self.batches: dict[int, list[FeedBatch]] = {}
+        self.feed: list[FeedBatch | None] = []
+        self.polled: dict[tuple[str, str, str], int] = {}
+        self.ready: dict[tuple[type[Task], str], list[tuple[int, int, Task]]] = defaultdict(list)
+        self.deadlines: list[tuple[int, int, Due]] = []
+
+    def alive(self, row: Due) -> bool:
+        """Tell whether a row is still in its table, and could be due."""
+        if isinstance(row, ActivityRow):
+            return self.by_number.get(row.number) is row
+        if isinstance(row, DecisionRow):
+            return self.decisions.get(row.key) is row
+        if isinstance(row, TimerRow):
+            return self.timers.get(row.key, {}).get(row.id) is row
+        return row.status == OPEN
+
+    def enqueue(self, row: Task) -> None:
+        """Put a scheduled task in its queue."""
+        heappush(self.ready[type(row), row.category], (row.ready, next(self.order), row))
+
+    def watch(self, row: Due) -> None:
+        """Remember a row's deadline."""
+        if row.deadline == NEVER:
+            return
+        heappush(self.deadlines, (row.deadline, next(self.order), row))
+        if len(self.deadlines) > 64 + 4 * self._watched():
+            self.deadlines = [entry for entry in self.deadlines if self._current(entry)]
+            heapify(self.deadlines)
+
+    def _watched(self) -> int:
+        return len(self.open) + len(self.by_number) + len(self.decisions)
+
+    def _current(self, entry: tuple[int, int, Due]) -> bool:
+        return entry[2].deadline == entry[0] and self.alive(entry[2])
+
+    def top(self) -> int:
+        """Return the earliest deadline."""
+        while self.deadlines:
+            if self._current(self.deadlines[0]):
+                return self.deadlines[0][0]
+            heappop(self.deadlines)
+        return NEVER
+
+    def pop_due(self, now: int, limit: int) -> list[Due]:
+        """Take rows whose deadline has come off the heap."""
+        due: list[Due] = []
+        while len(due) < limit and self.top() <= now:
+            due.append(heappop(self.deadlines)[2])
+        return due
+
+    def waiting(self, kind: type[Task], category: str, now: int, limit: int) -> list[Task]:
+        """Return tasks that are ready now, the longest waiting first; they stay in the queue until their state changes."""
+        heap = self.ready.get((kind, category))
+        if not heap:
+            return []
+        taken: list[tuple[int, int, Task]] = []
+        seen: set[int] = set()
+        while heap and heap[0][0] <= now and len(taken) < limit:
+            entry = heappop(heap)
+            row = entry[2]
+            if (
+                row.state == SCHEDULED
+                and row.ready == entry[0]
+                and self.alive(row)
+                and id(row) not in seen
+            ):
+                taken.append(entry)
+                seen.add(id(row))
+        for entry in taken:
+            heappush(heap, entry)
+        return [entry[2] for entry in taken]
+
+
+class MemoryUnit(StoredUnit):
+    """A transaction: rows are the tables' own, and the ledger changes nothing before it has checked everything."""
+
+    def __init__(self, tables: Tables, now: int) -> None:
+        super().__init__(now)
+        self.tables = tables
+
+    def keep(self) -> list[FeedBatch]:
+        """Add the new events to the histories; return them as they are in the feed."""
+        tables = self.tables
+        recorded: list[FeedBatch] = []
+        for batch in self.sealed():
+            process = batch.process
+            entry = FeedBatch(
+                len(tables.feed) + 1,
+                process.id,
+                process.run,
+                process.workflow,
+                process.parent_id,
+                batch.first_seq,
+                batch.body,
+            )
+            tables.feed.append(entry)
+            tables.batches.setdefault(process.key, []).append(entry)
+            recorded.append(entry)
+        return recorded
+
+    # -- what the rules read -------------------------------------------------------------------------------------------------------
+
+    def workflow(self, name: str) -> WorkflowRow | None:
+        return self.tables.workflows.get(name)
+
+    def activity_type(self, name: str) -> ActivityTypeRow | None:
+        return self.tables.types.get(name)
+
+    def find(self, process_id: str) -> ProcessRow | None:
+        runs = self.tables.runs.get(process_id)
+        return self.tables.processes[runs[-1]] if runs else None
+
+    def process(self, key: int) -> ProcessRow | None:
+        return self.tables.processes.get(key)
+
+    def input(self, key: int) -> bytes:
+        return self.tables.inputs[key]
+
+    def decision(self, key: int) -> DecisionRow | None:
+        return self.tables.decisions.get(key)
+
+    def activity(self, key: int, activity_id: str) -> ActivityRow | None:
+        return self.tables.activities.get(key, {}).get(activity_id)
+
+    def activity_by_number(self, number: int) -> ActivityRow | None:
+        return self.tables.by_number.get(number)
+
+    def timer(self, key: int, timer_id: str) -> TimerRow | None:
+        return self.tables.timers.get(key, {}).get(timer_id)
+
+    def child(self, key: int, child_id: str) -> ChildRow | None:
+        return self.tables.children.get(key, {}).get(child_id)
+
+    def activities(self, key: int) -> list[ActivityRow]:
+        return list(self.tables.activities.get(key, {}).values())
+
+    def timers(self, key: int) -> list[TimerRow]:
+        return list(self.tables.timers.get(key, {}).values())
+
+    def children(self, key: int) -> list[ChildRow]:
+        return list(self.tables.children.get(key, {}).values())
+
+    def signaled(self, key: int, signal_id: str) -> bool:
+        return signal_id in self.tables.signals.get(key, ())
+
+    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
+        rows = self.tables.waiting(DecisionRow, category, self.now, limit)
+        return [row for row in rows if isinstance(row, DecisionRow)]
+
+    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
+        rows = self.tables.waiting(ActivityRow, category, self.now, limit)
+        return [row for row in rows if isinstance(row, ActivityRow)]
+
+    def due(self, limit: int) -> list[Due]:
+        return self.tables.pop_due(self.now, limit)
+
+    def next_due(self) -> int:
+        return self.tables.top()
+
+    # -- what the rules change -----------------------------------------------------------------------------------------------------
+
+    def next_key(self) -> int:
+        return next(self.tables.keys)
+
+    def next_number(self) -> int:
+        return next(self.tables.numbers)
+
+    def add_process(self, row: ProcessRow, input: bytes) -> None:
+        tables = self.tables
+        tables.processes[row.key] = tables.open[row.key] = row
+        tables.runs.setdefault(row.id, []).append(row.key)
+        tables.inputs[row.key] = input
+        tables.watch(row)
+
+    def add(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
+        tables = self.tables
+        if isinstance(row, DecisionRow):
+            tables.decisions[row.key] = row
+        elif isinstance(row, ActivityRow):
+            tables.activities.setdefault(row.key, {})[row.id] = row
+            tables.by_number[row.number] = row
+        elif isinstance(row, TimerRow):
+            tables.timers.setdefault(row.key, {})[row.id] = row
+        else:
+            tables.children.setdefault(row.key, {})[row.id] = row
+        self._arrange(row)
+
+    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
+        if isinstance(row, ProcessRow):
+            if row.status != OPEN:
+                self.tables.open.pop(row.key, None)
+        else:
+            self._arrange(row)
+
+    def _arrange(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
+        if isinstance(row, ChildRow):
+            return
+        if not isinstance(row, TimerRow) and row.state == SCHEDULED:
+            self.tables.enqueue(row)
+        self.tables.watch(row)
+
+    def drop(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
+        tables = self.tables
+        if isinstance(row, DecisionRow):
+            del tables.decisions[row.key]
+        elif isinstance(row, ActivityRow):
+            del tables.by_number[row.number]
+            _remove(tables.activities, row.key, row.id)
+        elif isinstance(row, TimerRow):
+            _remove(tables.timers, row.key, row.id)
+        else:
+            _remove(tables.children, row.key, row.id)
+
+    def add_signal(self, key: int, signal_id: str) -> None:
+        self.tables.signals.setdefault(key, set()).add(signal_id)
+
+    # -- beyond the rules ----------------------------------------------------------------------------------------------------------
+
+    def set_workflow(self, row: WorkflowRow) -> None:
+        self.tables.workflows[row.name] = row
+
+    def set_activity_type(self, row: ActivityTypeRow) -> None:
+        self.tables.types[row.name] = row
+
+    def saw(self, kind: str, category: str, identity: str) -> None:
+        self.tables.polled[kind, category, identity] = self.now
+
+    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
+        found: dict[tuple[str, str], list[str]] = {}
+        for (kind, category, identity), seen in self.tables.polled.items():
+            if seen >= since:
+                found.setdefault((kind, category), []).append(identity)
+        return {queue: tuple(sorted(names)) for queue, names in found.items()}
+
+    def run_of(self, process_id: str, run: int) -> ProcessRow | None:
+        for key in self.tables.runs.get(process_id, ()):
+            if self.tables.processes[key].run == run:
+                return self.tables.processes[key]
+        return None
+
+    def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
+        batches = self.tables.batches.get(key, [])
+        # The batch before the first that begins later may still have events after `since`.
+        start = max(0, bisect_right(batches, since + 1, key=lambda batch: batch.first_seq) - 1)
+        return [(batch.first_seq, batch.body) for batch in batches[start:]]
+
+    def select(
+        self,
+        workflow: str | None,
+        tag: str | None,
+        status: str | None,
+        parked: bool | None,
+        limit: int | None,
+        after: int,
+    ) -> list[ProcessRow]:
+        rows: list[ProcessRow] = []
+        source = self.tables.open if status == OPEN else self.tables.processes
+        for key, row in source.items():
+            if (
+                key > after
+                and (workflow is None or row.workflow == workflow)
+                and (tag is None or tag in row.tags)
+                and (status is None or row.status == status)
+                and (parked is None or parked == self._parked(key))
+            ):
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        return rows
+
+    def _parked(self, key: int) -> bool:
+        decision = self.tables.decisions.get(key)
+        return decision is not None and decision.state == PARKED
+
+    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
+        return [batch for batch in self.tables.feed[cursor : cursor + limit] if batch is not None]
+
+    def feed_end(self) -> int:
+        return len(self.tables.feed)
+
+    def queues(self, since: int) -> list[Queue]:
+        pollers = self.pollers(since)
+        tasks: dict[tuple[str, str], list[Task]] = {queue: [] for queue in pollers}
+        for decision in self.tables.decisions.values():
+            tasks.setdefault(("decision", decision.category), []).append(decision)
+        for activity in self.tables.by_number.values():
+            tasks.setdefault(("activity", activity.category), []).append(activity)
+        return [
+            self._queue(kind, category, rows, pollers.get((kind, category), ()))
+            for (kind, category), rows in sorted(tasks.items(), key=lambda item: item[0])
+        ]
+
+    def _queue(self, kind: str, category: str, rows: list[Task], names: tuple[str, ...]) -> Queue:
+        waiting = [r.ready for r in rows if r.state == SCHEDULED and r.ready <= self.now]
+        return Queue(
+            kind,
+            category,
+            len(waiting),
+            sum(r.state == SCHEDULED and r.ready > self.now for r in rows),
+            sum(r.state == STARTED for r in rows),
+            to_datetime(min(waiting)) if waiting else None,
+            names,
+        )
+
+    def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
+        return check_all(self._records(), len(self.tables.processes), progress)
+
+    def _records(self) -> Iterator[ProcessRecord]:
+        for key, row in self.tables.processes.items():
+            yield ProcessRecord(
+                row=row,
+                input=self.tables.inputs[key],
+                batches=self.batches(key, 0),
+                decision=self.decision(key),
+                activities=self.activities(key),
+                timers=self.timers(key),
+                children=self.children(key),
+                signals=sorted(self.tables.signals.get(key, ())),
+            )
+
+    def purge(self, before: int, limit: int) -> int:
+        tables = self.tables
+        gone = [
+            row
+            for row in tables.processes.values()
+            if row.status != OPEN and row.closed is not None and row.closed < before
+        ][:limit]
+        for row in gone:
+            del tables.processes[row.key]
+            del tables.inputs[row.key]
+            tables.signals.pop(row.key, None)
+            tables.runs[row.id].remove(row.key)
+            if not tables.runs[row.id]:
+                del tables.runs[row.id]
+            for batch in tables.batches.pop(row.key):
+                tables.feed[batch.cursor - 1] = None
+        return len(gone)
+
+
+def _remove(table: dict[int, dict[str, T]], key: int, item: str) -> None:
+    rows = table[key]
+    del rows[item]
+    if not rows:
+        del table[key]

@@ -1,0 +1,462 @@
+"""What all backends that keep their own state have in common: the port's methods, on the ledger, over a `StoredUnit`.
+
+A store supplies transactions (`_write`), snapshots (`_read`) and a `StoredUnit`; everything that has to do with the meaning of a call
+is here or in the ledger, so that such backends behave alike by construction.
+"""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime as DateTime
+from functools import partial
+from typing import Any, TypeVar
+
+from pyworkflow.backend import requests
+from pyworkflow.backend.base import (
+    DEFAULT_CATEGORY,
+    Backend,
+    Capability,
+    Completion,
+    FailedDecision,
+    FeedEntry,
+    Pending,
+    Poll,
+    Queue,
+    Reuse,
+    Turn,
+)
+from pyworkflow.backend.reading import HistoryCache, describe_pending, feed_entries, to_process
+from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.backend.wakeups import Wakeups
+from pyworkflow.clock import SECOND, Clock, to_instant
+from pyworkflow.codec import Json
+from pyworkflow.decision import Decision
+from pyworkflow.errors import BackendUnavailableError, PyworkflowError, TimedOutError
+from pyworkflow.event import Event
+from pyworkflow.ids import new_id
+from pyworkflow.ledger import claims, lifecycle
+from pyworkflow.ledger.activities import release_activity
+from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
+from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
+from pyworkflow.ledger.sweep import sweep
+from pyworkflow.process import Process, Status
+from pyworkflow.result import ActivityResult
+from pyworkflow.retry import Retry
+from pyworkflow.signal import Signal
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.values import check_name, check_payload, check_text
+
+T = TypeVar("T")
+Work = Callable[[StoredUnit], Any]
+
+POLLER_SECONDS = 60
+"""Somebody who has polled a queue within these seconds counts as polling it."""
+
+
+class StoredBackend(Backend):
+    """A backend that keeps its own state by the rules of the ledger."""
+
+    capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._wakeups = Wakeups()
+        self._histories = HistoryCache()
+        self._observers: list[Callable[[list[FeedEntry]], None]] = []
+        self._polled: dict[tuple[str, str, str], float] = {}
+        self._closed = False
+        clock.on_change(self._wakeups.notify)
+
+    # -- what a store supplies -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _write(self, works: Sequence[Work]) -> list[Any]:
+        """Run works in one transaction with `_run`, write down what they changed, and return what they returned.
+
+        Stores call `_committed` after the commit.
+        """
+
+    @abstractmethod
+    def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
+        """Run a work that only reads, on one consistent state."""
+
+    def _run(self, unit: StoredUnit, works: Sequence[Work]) -> list[Any]:
+        """Do what is due, then run works on a unit; a refused one leaves its error in place of a result."""
+        if unit.next_due() <= unit.now:
+            sweep(unit)
+        results: list[Any] = []
+        for work in works:
+            try:
+                results.append(work(unit))
+            except PyworkflowError as error:
+                results.append(error)
+        return results
+
+    def _committed(self, entries: Callable[[], list[FeedEntry]]) -> None:
+        """Tell sleepers and observers that something was committed.
+
+        Args:
+            entries: Makes the entries of the feed; called only if somebody observes.
+        """
+        self._wakeups.notify()
+        if self._observers:
+            recorded = entries()
+            for observer in list(self._observers):
+                observer(recorded)
+
+    def _do(self, work: Callable[[StoredUnit], T]) -> T:
+        result = self._write([work])[0]
+        if isinstance(result, PyworkflowError):
+            raise result
+        done: T = result
+        return done
+
+    def _read(self, work: Callable[[StoredUnit], T]) -> T:
+        """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
+        while self._next_due() <= self.clock.now():
+            self._write([])
+        return self._snapshot(work)
+
+    def _next_due(self) -> int:
+        return self._snapshot(lambda unit: unit.next_due())
+
+    def _alive(self) -> None:
+        if self._closed:
+            raise BackendUnavailableError(f"this {self.name} backend is closed")
+
+    # -- types ---------------------------------------------------------------------------------------------------------------------
+
+    def register_workflow(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        timeout: float = 365 * 86_400,
+        decision_timeout: float = 60,
+        *,
+        handles_cancel: bool = False,
+    ) -> None:
+        """Make a workflow known."""
+        row = WorkflowRow(
+            check_name(name, "workflow"),
+            check_name(category, "category"),
+            requests.duration(timeout, "timeout"),
+            requests.duration(decision_timeout, "decision_timeout"),
+            handles_cancel,
+        )
+        if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
+            self._do(lambda unit: unit.set_workflow(row))
+
+    def register_activity(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        scheduled_timeout: float = 60,
+        execution_timeout: float = 365 * 86_400,
+        heartbeat_timeout: float = 365 * 86_400,
+        *,
+        retry: Retry | None = None,
+        at_most_once: bool = False,
+    ) -> None:
+        """Make an activity known."""
+        row = ActivityTypeRow(
+            check_name(name, "activity"),
+            check_name(category, "category"),
+            requests.duration(scheduled_timeout, "scheduled_timeout"),
+            requests.duration(execution_timeout, "execution_timeout"),
+            requests.duration(heartbeat_timeout, "heartbeat_timeout"),
+            retry,
+            at_most_once,
+        )
+        if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
+            self._do(lambda unit: unit.set_activity_type(row))
+
+    # -- processes -----------------------------------------------------------------------------------------------------------------
+
+    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
+        """Start a process and return its id."""
+        request = requests.start(process, new_id())
+        allow, failed = reuse == Reuse.ALLOW, reuse == Reuse.ALLOW_FAILED
+        self._do(lambda unit: lifecycle.start(unit, request, allow=allow, allow_failed=failed).id)
+        return request.id
+
+    def signal_process(
+        self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None
+    ) -> None:
+        """Tell a process something."""
+        check_name(name, "signal name")
+        if signal_id is not None:
+            check_name(signal_id, "signal id")
+        check_payload(data, f"data of signal {name!r}")
+        told = Signal(name, data, signal_id)
+        self._do(lambda unit: lifecycle.signal(unit, process_id, told).id)
+
+    def cancel_process(self, process_id: str, details: Json = None) -> None:
+        """Cancel a process."""
+        check_payload(details, "details")
+        self._do(lambda unit: lifecycle.cancel(unit, process_id, details).id)
+
+    def terminate_process(
+        self, process_id: str, reason: str | None = None, details: Json = None
+    ) -> None:
+        """Close a process by force."""
+        check_payload(details, "details")
+        short = check_text(reason, "reason")
+        self._do(lambda unit: lifecycle.terminate(unit, process_id, short, details).id)
+
+    def retry_process(self, process_id: str) -> None:
+        """Resume a parked process."""
+        self._do(lambda unit: lifecycle.resume(unit, process_id))
+
+    def process_by_id(self, process_id: str) -> Process:
+        """Return a process with its whole history."""
+
+        def read(unit: StoredUnit) -> Process:
+            row = requests.named(unit, process_id)
+            return to_process(unit, row, self._histories.upto(unit, row.key, row.last_seq))
+
+        return self._read(read)
+
+    def processes(
+        self,
+        workflow: str | None = None,
+        tag: str | None = None,
+        *,
+        status: Status | None = Status.OPEN,
+        parked: bool | None = None,
+        limit: int | None = None,
+        after: Process | None = None,
+    ) -> list[Process]:
+        """Return processes without their histories."""
+
+        def read(unit: StoredUnit) -> list[Process]:
+            key = 0 if after is None else requests.named(unit, f"{after.id}:{after.run}").key
+            state = None if status is None else status.value
+            rows = unit.select(workflow, tag, state, parked, limit, key)
+            return [to_process(unit, row, None) for row in rows]
+
+        return self._read(read)
+
+    def history(self, process_id: str, since: int = 0) -> list[Event]:
+        """Return the events of a process after the first `since`."""
+
+        def read(unit: StoredUnit) -> list[Event]:
+            row = requests.named(unit, process_id)
+            return self._histories.upto(unit, row.key, row.last_seq)[since:]
+
+        return self._read(read)
+
+    def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
+        """Return a process as soon as it is closed."""
+
+        def closed(unit: StoredUnit) -> bool:
+            return requests.named(unit, process_id).status not in _GOING_ON
+
+        if not self._wait_for(lambda: self._read(closed), timeout):
+            raise TimedOutError(f"process {process_id!r} is still open after {timeout} s")
+        return self.process_by_id(process_id)
+
+    def pending(self, process_id: str) -> list[Pending]:
+        """Return what a process waits for."""
+
+        def read(unit: StoredUnit) -> list[Pending]:
+            row = requests.named(unit, process_id)
+            return describe_pending(unit, row, unit.pollers(self._recently(unit)))
+
+        return self._read(read)
+
+    def _recently(self, unit: StoredUnit) -> int:
+        return unit.now - POLLER_SECONDS * SECOND
+
+    def _wait_for(self, look: Callable[[], T], timeout: float | None) -> T:
+        """Look again after each commit until what is seen is true, the time is up or the wait is interrupted; return the last look."""
+        end = None if timeout is None else time.monotonic() + timeout
+        interrupts = self._wakeups.interrupts()
+        while True:
+            self._alive()
+            commits = self._wakeups.commits()
+            seen = look()
+            left = Wakeups.FLOOR if end is None else end - time.monotonic()
+            if seen or left <= 0 or interrupts != self._wakeups.interrupts():
+                return seen
+            self._prepare_to_wait()
+            due = (self._next_due() - self.clock.now()) / SECOND
+            self._wakeups.sleep(commits, max(0.0, min(left, due)))
+
+    def _prepare_to_wait(self) -> None:
+        """Whatever a store needs so that other OS processes' commits reach `_wakeups`."""
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------------------
+
+    def turn(
+        self,
+        completions: Sequence[Completion] = (),
+        polls: Sequence[Poll] = (),
+        wait: float = 0,
+    ) -> Turn:
+        """Complete some tasks and ask for others, together."""
+        self._alive()
+        errors: list[PyworkflowError | None] = [None] * len(completions)
+        works: list[Work] = []
+        places: list[int] = []
+        for place, completion in enumerate(completions):
+            try:
+                works.append(requests.completion(completion))
+                places.append(place)
+            except PyworkflowError as error:
+                errors[place] = error
+        works.extend(self._sightings(polls))
+        wanted = [requests.poll(poll) for poll in polls]
+        # An idle poll costs a look, not a transaction.
+        results = self._write([*works, *wanted]) if works or self._ready(polls) else []
+        for place, result in zip(places, results, strict=False):
+            errors[place] = result if isinstance(result, PyworkflowError) else None
+        tasks = self._tasks(results[len(works) :])
+        end = time.monotonic() + wait
+        while not tasks and not completions and polls and (left := end - time.monotonic()) > 0:
+            if not self._wait_for(lambda: self._ready(polls), left):
+                break
+            tasks = self._tasks(self._write(wanted))
+        return Turn(errors, tasks)
+
+    def _ready(self, polls: Sequence[Poll]) -> bool:
+        return self._read(lambda unit: _some_ready(unit, polls))
+
+    def _sightings(self, polls: Sequence[Poll]) -> list[Work]:
+        """Let people know who polls what, but seldom: it costs a commit."""
+        works: list[Work] = []
+        now = time.monotonic()
+        for poll in polls:
+            kind = "decision" if poll.kind is DecisionTask else "activity"
+            key = (kind, poll.category, poll.identity or "anonymous")
+            if now - self._polled.get(key, -POLLER_SECONDS) > POLLER_SECONDS / 3:
+                self._polled[key] = now
+                works.append(partial(_saw, key))
+        return works
+
+    def _tasks(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
+        tasks: list[ActivityTask | DecisionTask] = []
+        decided: list[DecisionClaim] = []
+        for result in results:
+            if isinstance(result, PyworkflowError):
+                raise result
+            for claim in result:
+                if isinstance(claim, ActivityClaim):
+                    tasks.append(requests.activity_task(claim))
+                else:
+                    decided.append(claim)
+        if decided:
+            tasks.extend(self._snapshot(lambda unit: self._decision_tasks(unit, decided)))
+        return tasks
+
+    def _decision_tasks(self, unit: StoredUnit, decided: list[DecisionClaim]) -> list[DecisionTask]:
+        tasks: list[DecisionTask] = []
+        for claim in decided:
+            history = self._histories.upto(unit, claim.process.key, claim.started_seq)
+            process = to_process(unit, claim.process, history, still_open=True)
+            context = {"key": claim.process.key, "token": claim.token}
+            tasks.append(DecisionTask(process, context, claim.attempt))
+        return tasks
+
+    def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
+        """Record a sign of life."""
+        number, token = requests.activity_lease(task)
+        data = None if details is None else check_payload(details, "heartbeat details")
+        name = task.activity_execution.id
+        return self._do(lambda unit: claims.heartbeat(unit, number, token, name, data))
+
+    def complete_decision_task(
+        self, task: DecisionTask, decisions: Decision | Iterable[Decision]
+    ) -> None:
+        """Record the decisions of a task."""
+        listed = [decisions] if isinstance(decisions, Decision) else list(decisions)
+        self._do(requests.completion(Completion(task, listed)))
+
+    def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
+        """Record the result of an activity."""
+        self._do(requests.completion(Completion(task, result)))
+
+    def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
+        """Tell that a decider failed."""
+        self._do(requests.completion(Completion(task, FailedDecision(reason, details))))
+
+    def extend_leases(
+        self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None
+    ) -> list[bool]:
+        """Keep tasks for longer."""
+        if not tasks:
+            return []
+        works: list[Work] = [requests.extension(task, lease) for task in tasks]
+        return [result is True for result in self._write(works)]
+
+    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+        """Give tasks back."""
+        works: list[Work] = []
+        for task in tasks:
+            if isinstance(task, DecisionTask):
+                key, token = requests.decision_lease(task)
+                works.append(partial(claims.release_decision, key=key, token=token))
+            else:
+                number, token = requests.activity_lease(task)
+                works.append(partial(release_activity, number=number, token=token))
+        if works:
+            self._write(works)
+
+    def wake(self) -> None:
+        """End every wait of this backend object at once."""
+        self._wakeups.interrupt()
+
+    # -- looking on ----------------------------------------------------------------------------------------------------------------
+
+    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+        """Return the events of all processes after a cursor."""
+        since = self.feed_end() if cursor == -1 else cursor
+
+        def look() -> list[FeedEntry]:
+            return self._read(lambda unit: feed_entries(unit.feed(since, limit), limit))
+
+        return self._wait_for(look, wait)
+
+    def feed_end(self) -> int:
+        """Return the cursor of the newest entry of the feed."""
+        return self._read(lambda unit: unit.feed_end())
+
+    def queues(self) -> list[Queue]:
+        """Return the state of every queue that has tasks or pollers."""
+        return self._read(lambda unit: unit.queues(self._recently(unit)))
+
+    def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
+        """Call back after each commit of this backend object."""
+        self._observers.append(observer)
+
+    # -- keeping house -------------------------------------------------------------------------------------------------------------
+
+    def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
+        """Return every invariant that does not hold."""
+        return self._read(lambda unit: unit.check(progress))
+
+    def purge(self, closed_before: DateTime, limit: int = 1000) -> int:
+        """Remove processes that closed before an instant."""
+        before = to_instant(closed_before)
+        return self._do(lambda unit: unit.purge(before, limit))
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._closed = True
+        self._wakeups.interrupt()
+
+
+_GOING_ON = ("open", "continued")
+
+
+def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
+    unit.saw(*seen)
+
+
+def _some_ready(unit: StoredUnit, polls: Sequence[Poll]) -> bool:
+    return any(
+        unit.ready_decisions(poll.category, 1)
+        if poll.kind is DecisionTask
+        else unit.ready_activities(poll.category, 1)
+        for poll in polls
+    )

@@ -1,0 +1,87 @@
+"""What a store's transaction does beyond the ledger's needs: types, lists, the feed, housekeeping."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pyworkflow.backend.base import Queue
+from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.unit import Unit
+
+
+class FeedBatch(Struct, frozen=True):
+    """One batch of events in the feed, as `FeedEntry`."""
+
+    cursor: int
+    process_id: str
+    run: int
+    workflow: str
+    parent: str | None
+    first_seq: int
+    body: bytes
+
+
+class StoredUnit(Unit):
+    """A transaction of a store, or a snapshot of it for reading."""
+
+    @abstractmethod
+    def set_workflow(self, row: WorkflowRow) -> None:
+        """Keep a workflow type."""
+
+    @abstractmethod
+    def set_activity_type(self, row: ActivityTypeRow) -> None:
+        """Keep an activity type."""
+
+    @abstractmethod
+    def saw(self, kind: str, category: str, identity: str) -> None:
+        """Note that somebody polls a queue; `kind` is ``activity`` or ``decision``."""
+
+    @abstractmethod
+    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Return who has polled each (kind, category) since an instant."""
+
+    @abstractmethod
+    def next_due(self) -> int:
+        """Return the earliest deadline of an open process, started decision, activity or timer; `NEVER` if there is none."""
+
+    @abstractmethod
+    def run_of(self, process_id: str, run: int) -> ProcessRow | None:
+        """Return a run of a process id by its number."""
+
+    @abstractmethod
+    def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
+        """Return (first number, JSON) of the batches that have events after the first `since`, in order."""
+
+    @abstractmethod
+    def select(
+        self,
+        workflow: str | None,
+        tag: str | None,
+        status: str | None,
+        parked: bool | None,
+        limit: int | None,
+        after: int,
+    ) -> list[ProcessRow]:
+        """Return runs in the order of their keys, those after a key."""
+
+    @abstractmethod
+    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
+        """Return batches after a cursor, at most as many as the limit."""
+
+    @abstractmethod
+    def feed_end(self) -> int:
+        """Return the newest cursor, 0 if there is none."""
+
+    @abstractmethod
+    def queues(self, since: int) -> list[Queue]:
+        """Return the state of the queues; pollers are those since an instant."""
+
+    @abstractmethod
+    def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
+        """Return every invariant that does not hold."""
+
+    @abstractmethod
+    def purge(self, before: int, limit: int) -> int:
+        """Remove runs that closed before an instant; return how many."""

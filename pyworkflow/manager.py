@@ -1,0 +1,260 @@
+"""Managers: a backend together with the workflow and activity classes of a program."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime as DateTime
+
+from msgspec import structs
+
+from pyworkflow.activity import Activity, ActivityMonitor, ActivityType
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Pending, Reuse
+from pyworkflow.backend.registry import connect
+from pyworkflow.codec import Json, to_plain
+from pyworkflow.decision import Decision, Named, name_of
+from pyworkflow.errors import UnknownActivityError, UnknownWorkflowError
+from pyworkflow.event import Event
+from pyworkflow.process import Process, Status
+from pyworkflow.result import ActivityResult
+from pyworkflow.signal import Signal
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.workflow import Workflow
+
+AnyActivity = type[Activity] | ActivityType
+
+
+class Manager:
+    """The front door: starts and signals processes, and hands tasks to workers together with the class that does them.
+
+    Args:
+        backend: Where the processes live.
+        workflows: The workflow classes of this program; they and their activities are registered with the backend.
+        activities: Further activity classes and functions, which no workflow of this program names.
+
+    Raises:
+        InvalidRequestError: A class has a name or timeout that is not acceptable.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        workflows: Iterable[type[Workflow]] = (),
+        activities: Iterable[AnyActivity] = (),
+    ) -> None:
+        self.backend = backend
+        self._workflows: dict[str, type[Workflow]] = {}
+        self._activities: dict[str, AnyActivity] = {}
+        for activity in activities:
+            self.register_activity(activity)
+        for workflow in workflows:
+            self.register_workflow(workflow)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        workflows: Iterable[type[Workflow]] = (),
+        activities: Iterable[AnyActivity] = (),
+    ) -> "Manager":
+        """Return a manager on the backend of a URL, for example ``sqlite:///work.db``.
+
+        Raises:
+            InvalidRequestError: No backend has this scheme.
+            BackendUnavailableError: The store cannot be opened.
+        """
+        return cls(connect(url), workflows, activities)
+
+    def copy_with_backend(self, backend: Backend) -> "Manager":
+        """Return a manager of the same classes on another backend."""
+        return Manager(backend, self._workflows.values(), self._activities.values())
+
+    # -- classes -------------------------------------------------------------------------------------------------------------------
+
+    def register_workflow(self, workflow: type[Workflow]) -> None:
+        """Make a workflow and its activities known."""
+        for activity in workflow.activities:
+            self.register_activity(activity)
+        self.backend.register_workflow(
+            workflow.name,
+            workflow.category,
+            workflow.timeout,
+            workflow.decision_timeout,
+            handles_cancel=workflow.handles_cancel,
+        )
+        self._workflows[workflow.name] = workflow
+
+    def register_activity(self, activity: AnyActivity) -> None:
+        """Make an activity known."""
+        self.backend.register_activity(
+            activity.name,
+            activity.category,
+            activity.scheduled_timeout,
+            activity.execution_timeout,
+            activity.heartbeat_timeout,
+            retry=activity.retry,
+            at_most_once=activity.at_most_once,
+        )
+        self._activities[activity.name] = activity
+
+    @property
+    def workflows(self) -> Sequence[type[Workflow]]:
+        """The workflow classes."""
+        return tuple(self._workflows.values())
+
+    @property
+    def activities(self) -> Sequence[AnyActivity]:
+        """The activity classes and functions."""
+        return tuple(self._activities.values())
+
+    # -- processes -----------------------------------------------------------------------------------------------------------------
+
+    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
+        """Start a process and return its id; see `Backend.start_process`.
+
+        The input may also be a dataclass, a msgspec struct or a pydantic model.
+        """
+        plain = to_plain(process.input) if _is_typed(process.input) else process.input
+        if plain is not process.input:
+            process = structs.replace(process, input=plain)
+        return self.backend.start_process(process, reuse=reuse)
+
+    def signal_process(
+        self,
+        process: Process | str,
+        signal: Signal | str,
+        data: Json = None,
+        *,
+        signal_id: str | None = None,
+    ) -> None:
+        """Tell a process something; see `Backend.signal_process`.
+
+        Args:
+            process: The process or its id.
+            signal: The signal, or its name.
+            data: With a name: any JSON.
+            signal_id: With a name: the caller's id of this signal.
+        """
+        if isinstance(signal, str):
+            signal = Signal(signal, {} if data is None else data, signal_id)
+        self.backend.signal_process(_id(process), signal.name, signal.data, signal_id=signal.id)
+
+    def cancel_process(self, process: Process | str, details: Json = None) -> None:
+        """Cancel a process; see `Backend.cancel_process`."""
+        self.backend.cancel_process(_id(process), details)
+
+    def terminate_process(
+        self, process: Process | str, reason: str | None = None, details: Json = None
+    ) -> None:
+        """Close a process by force; see `Backend.terminate_process`."""
+        self.backend.terminate_process(_id(process), reason, details)
+
+    def retry_process(self, process: Process | str) -> None:
+        """Resume a parked process; see `Backend.retry_process`."""
+        self.backend.retry_process(_id(process))
+
+    def process_by_id(self, process_id: str) -> Process:
+        """Return a process with its history; see `Backend.process_by_id`."""
+        return self.backend.process_by_id(process_id)
+
+    def processes(
+        self,
+        workflow: type[Named] | Named | str | None = None,
+        tag: str | None = None,
+        *,
+        status: Status | None = Status.OPEN,
+        parked: bool | None = None,
+        limit: int | None = None,
+        after: Process | None = None,
+    ) -> list[Process]:
+        """Return processes; see `Backend.processes`."""
+        name = None if workflow is None else name_of(workflow)
+        return self.backend.processes(
+            name, tag, status=status, parked=parked, limit=limit, after=after
+        )
+
+    def history(self, process: Process | str, since: int = 0) -> list[Event]:
+        """Return the events of a process after the first `since`."""
+        return self.backend.history(_id(process), since)
+
+    def wait_for_process(self, process: Process | str, timeout: float | None = None) -> Process:
+        """Return a process as soon as it is closed; see `Backend.wait_for_process`."""
+        return self.backend.wait_for_process(_id(process), timeout)
+
+    def pending(self, process: Process | str) -> list[Pending]:
+        """Return what a process waits for; see `Backend.pending`."""
+        return self.backend.pending(_id(process))
+
+    def purge(self, closed_before: DateTime) -> int:
+        """Remove all processes that closed before an instant; return how many."""
+        total = 0
+        while removed := self.backend.purge(closed_before):
+            total += removed
+        return total
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------------------
+
+    def next_activity(
+        self, identity: str | None = None, category: str = DEFAULT_CATEGORY
+    ) -> ActivityTask | None:
+        """Return a lease on an activity, or None if none waits now."""
+        return self.backend.poll_activity_task(category, identity)
+
+    def next_decision(
+        self, identity: str | None = None, category: str = DEFAULT_CATEGORY
+    ) -> DecisionTask | None:
+        """Return a lease on a decision, or None if none waits now."""
+        return self.backend.poll_decision_task(category, identity)
+
+    def workflow_for_task(self, task: DecisionTask) -> Workflow:
+        """Return the workflow that decides a task.
+
+        Raises:
+            UnknownWorkflowError: This program does not have it.
+        """
+        name = task.process.workflow
+        if name not in self._workflows:
+            raise UnknownWorkflowError(name, "this program does not have it")
+        return self._workflows[name]()
+
+    def activity_for_task(
+        self, task: ActivityTask, monitor: ActivityMonitor | None = None
+    ) -> Activity:
+        """Return the activity that executes a task.
+
+        Raises:
+            UnknownActivityError: This program does not have it.
+            PayloadError: The input is not of the type that the activity wants.
+        """
+        name = task.activity_execution.activity
+        if name not in self._activities:
+            raise UnknownActivityError(name, "this program does not have it")
+        return self._activities[name].bind(task, monitor)
+
+    def heartbeat(self, task: ActivityTask, details: Json = None) -> bool:
+        """Give a sign of life; return whether the activity has been asked to cancel itself."""
+        return self.backend.heartbeat_activity_task(task, details)
+
+    def complete_task(
+        self,
+        task: ActivityTask | DecisionTask,
+        result: ActivityResult | Decision | Iterable[Decision],
+    ) -> None:
+        """Record the result of an activity, or the decisions of a decider.
+
+        Raises:
+            ValueError: The task is neither, or the result is not for it.
+            StaleTaskError: The lease ended, or the task was completed before.
+            InvalidDecisionError: A decision cannot apply.
+        """
+        if isinstance(task, ActivityTask) and isinstance(result, ActivityResult):
+            self.backend.complete_activity_task(task, result)
+        elif isinstance(task, DecisionTask) and not isinstance(result, ActivityResult):
+            self.backend.complete_decision_task(task, result)
+        else:
+            raise ValueError(f"unsupported task type: {type(task).__name__} with {result!r}")
+
+
+def _id(process: Process | str) -> str:
+    return process if isinstance(process, str) else str(process.id)
+
+
+def _is_typed(value: Json) -> bool:
+    return not isinstance(value, str | int | float | bool | list | tuple | dict | None)

@@ -1,0 +1,75 @@
+"""Workflows: code that decides what a process does next."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from pyworkflow.activity import Activity, ActivityFunction, ActivityType, default_name
+from pyworkflow.decision import Decision, ScheduleActivity
+from pyworkflow.process import Process
+
+Decidable = Any
+"""What `Workflow.decide` may return: nothing, a decision, an activity, or an iterable of those."""
+
+
+class Workflow:
+    """A type of process. Override `decide`.
+
+    Attributes:
+        name: The name it is registered under: the class's, without the suffix ``Workflow``, if not set.
+        activities: The activity classes and functions that its decisions schedule.
+        category: The queue of its decision tasks.
+        timeout: Seconds a process may be open.
+        decision_timeout: Seconds a decider may take.
+        handles_cancel: Whether `decide` answers a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+    """
+
+    name: ClassVar[str] = "Workflow"
+    activities: ClassVar[Sequence[type[Activity] | ActivityType]] = ()
+    category: ClassVar[str] = "default"
+    timeout: ClassVar[float] = 365 * 86_400
+    decision_timeout: ClassVar[float] = 60
+    handles_cancel: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = default_name(cls.__name__, "Workflow")
+
+    def decide(self, process: Process) -> Decidable:
+        """Return what the process does next. Every workflow overrides this.
+
+        An activity class or function stands for scheduling it with the input of the process. The process is read-only, and what is
+        returned is recorded, never worked out again: a decider may read the clock, a database or a flag.
+        """
+        raise TypeError(f"workflow {self.name!r} does not say what to decide")
+
+
+def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
+    """Return what `Workflow.decide` returned as a list of decisions.
+
+    Raises:
+        ValueError: Something in it is no decision and stands for none.
+    """
+    if returned is None or returned is False:
+        return []
+    if _is_one(returned):
+        return [_decision(returned, process)]
+    if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | dict):
+        return [_decision(item, process) for item in returned if item]
+    raise ValueError(f"Invalid decision type: {returned!r}")
+
+
+def _is_one(thing: object) -> bool:
+    return isinstance(thing, Decision | ActivityFunction) or (
+        isinstance(thing, type) and issubclass(thing, Activity)
+    )
+
+
+def _decision(thing: object, process: Process) -> Decision:
+    if isinstance(thing, Decision):
+        return thing
+    if isinstance(thing, ActivityFunction) or (
+        isinstance(thing, type) and issubclass(thing, Activity)
+    ):
+        return ScheduleActivity(thing, input=process.input)
+    raise ValueError(f"Invalid decision type: {thing!r}")

@@ -1,0 +1,133 @@
+"""Deciding event by event: one method for each kind of event."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from pyworkflow.activity import ActivityExecution
+from pyworkflow.codec import Json
+from pyworkflow.decision import Decision, Timer
+from pyworkflow.event import (
+    ActivityEvent,
+    CancelRequestedEvent,
+    ChildProcessEvent,
+    DecisionRejectedEvent,
+    Event,
+    ProcessStartedEvent,
+    SignalEvent,
+    TimerEvent,
+)
+from pyworkflow.process import Process
+from pyworkflow.result import ActivityCompleted, ActivityResult, ProcessResult
+from pyworkflow.signal import Signal
+from pyworkflow.workflow.base import Decidable, Workflow, decisions_of
+
+
+class DefaultWorkflow(Workflow):
+    """Calls a method for each event that is new to the decider, and puts together what they return.
+
+    Each method returns what `Workflow.decide` may return. Equal decisions of several methods are one decision; timers, child processes and
+    scheduled activities have ids of their own, so two of them are two. Decisions that close the process are put last; of several, the
+    first one counts.
+
+    A subclass that overrides `respond_to_cancel_request` handles cancellation.
+    """
+
+    handles_cancel: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "handles_cancel" not in cls.__dict__:
+            own = cls.respond_to_cancel_request
+            cls.handles_cancel = own is not DefaultWorkflow.respond_to_cancel_request
+
+    def initiate(self, process: Process) -> Decidable:
+        """Decide how the process begins."""
+        return None
+
+    def respond_to_completed_activity(
+        self, process: Process, execution: ActivityExecution, result: Json
+    ) -> Decidable:
+        """Decide what follows a completed activity.
+
+        Args:
+            process: The process.
+            execution: The execution that ended.
+            result: What the activity returned.
+        """
+        return None
+
+    def respond_to_interrupted_activity(
+        self, process: Process, execution: ActivityExecution, result: ActivityResult
+    ) -> Decidable:
+        """Decide what follows an activity that failed, timed out or was canceled."""
+        return None
+
+    def respond_to_signal(self, process: Process, signal: Signal) -> Decidable:
+        """Decide what follows a signal."""
+        return None
+
+    def respond_to_timer(self, process: Process, timer: Timer) -> Decidable:
+        """Decide what follows a timer."""
+        return None
+
+    def respond_to_child_process(
+        self,
+        process: Process,
+        child_id: str,
+        workflow: str | None,
+        result: ProcessResult,
+        tags: tuple[str, ...],
+    ) -> Decidable:
+        """Decide what follows the end of a child process."""
+        return None
+
+    def respond_to_cancel_request(self, process: Process, details: Json) -> Decidable:
+        """Decide how the process cancels itself."""
+        return None
+
+    def respond_to_rejected_decision(
+        self, process: Process, decision: Decision, reason: str
+    ) -> Decidable:
+        """Decide what follows a decision that turned out to be impossible."""
+        return None
+
+    def decide(self, process: Process) -> list[Decision]:
+        """Return what the methods decide about the new events, oldest first."""
+        returned = (self._respond(process, event) for event in process.unseen_events())
+        return put_together(decisions_of(item, process) for item in returned)
+
+    def _respond(self, process: Process, event: Event) -> Decidable:
+        respond = _RESPONSES.get(type(event))
+        return None if respond is None else respond(self, process, event)
+
+
+def _activity(workflow: DefaultWorkflow, process: Process, event: ActivityEvent) -> Decidable:
+    execution, result = event.activity_execution, event.result
+    if isinstance(result, ActivityCompleted):
+        return workflow.respond_to_completed_activity(process, execution, result.result)
+    return workflow.respond_to_interrupted_activity(process, execution, result)
+
+
+_RESPONSES: dict[type[Event], Callable[[DefaultWorkflow, Process, Any], Decidable]] = {
+    ProcessStartedEvent: lambda w, p, e: w.initiate(p),
+    ActivityEvent: _activity,
+    SignalEvent: lambda w, p, e: w.respond_to_signal(p, e.signal),
+    TimerEvent: lambda w, p, e: w.respond_to_timer(p, e.timer),
+    ChildProcessEvent: lambda w, p, e: w.respond_to_child_process(
+        p, e.process_id, e.workflow, e.result, e.tags
+    ),
+    CancelRequestedEvent: lambda w, p, e: w.respond_to_cancel_request(p, e.details),
+    DecisionRejectedEvent: lambda w, p, e: w.respond_to_rejected_decision(p, e.decision, e.reason),
+}
+
+
+def put_together(lists: Iterable[list[Decision]]) -> list[Decision]:
+    """Return the decisions of several handlers as one list that can apply: no repeats, and what closes the process last."""
+    decisions: list[Decision] = []
+    closing: Decision | None = None
+    for decision in (decision for listed in lists for decision in listed):
+        if decision.closing:
+            closing = closing or decision
+        elif decision not in decisions:
+            decisions.append(decision)
+    return decisions if closing is None else [*decisions, closing]

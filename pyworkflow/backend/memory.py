@@ -1,14 +1,14 @@
 """The memory backend: the ledger over dicts, thread-safe, with a clock that tests can set. Everything is gone with the object."""
 
 from collections.abc import Callable, Sequence
-from threading import RLock
+from threading import Lock
 from typing import Any, TypeVar
 
-from pyworkflow.backend.base import Capability, FeedEntry
+from pyworkflow.backend.base import Capability
 from pyworkflow.backend.memory_unit import MemoryUnit, Tables
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.stored import StoredBackend, Work
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.errors import InvalidRequestError
 
@@ -28,8 +28,7 @@ class MemoryBackend(StoredBackend):
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
         self._tables = Tables()
-        # Observers run inside and may call back.
-        self._lock = RLock()
+        self._lock = Lock()
 
     def _write(self, works: Sequence[Work]) -> list[Any]:
         self._alive()
@@ -37,8 +36,8 @@ class MemoryBackend(StoredBackend):
             unit = self._unit()
             results = self._run(unit, works)
             recorded = unit.keep()
-        if recorded:
-            self._committed(lambda: _entries(recorded))
+            self._committed(lambda: feed_entries(recorded, 2**62))
+        self._tell_observers()
         return results
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
@@ -50,10 +49,6 @@ class MemoryBackend(StoredBackend):
         # The wall clock may be set back; the time of a store never is.
         self._tables.time = max(self._tables.time, self.clock.now())
         return MemoryUnit(self._tables, self._tables.time)
-
-
-def _entries(recorded: list[FeedBatch]) -> list[FeedEntry]:
-    return feed_entries(recorded, 2**62)
 
 
 def open_url(url: str) -> MemoryBackend:

@@ -6,9 +6,11 @@ is here or in the ledger, so that such backends behave alike by construction.
 
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime as DateTime
 from functools import partial
+from threading import RLock
 from typing import Any, TypeVar
 
 from pyworkflow.backend import requests
@@ -65,6 +67,8 @@ class StoredBackend(Backend):
         self._histories = HistoryCache()
         self._observers: list[Callable[[list[FeedEntry]], None]] = []
         self._polled: dict[tuple[str, str, str], float] = {}
+        self._untold: deque[list[FeedEntry]] = deque()
+        self._telling = RLock()
         self._closed = False
         clock.on_change(self._wakeups.notify)
 
@@ -74,7 +78,7 @@ class StoredBackend(Backend):
     def _write(self, works: Sequence[Work]) -> list[Any]:
         """Run works in one transaction with `_run`, write down what they changed, and return what they returned.
 
-        Stores call `_committed` after the commit.
+        Stores call `_committed` after the commit, and `_tell_observers` when they hold no lock any more.
         """
 
     @abstractmethod
@@ -94,16 +98,23 @@ class StoredBackend(Backend):
         return results
 
     def _committed(self, entries: Callable[[], list[FeedEntry]]) -> None:
-        """Tell sleepers and observers that something was committed.
+        """Wake sleepers and keep what was committed for the observers; stores call it before others can commit.
 
         Args:
             entries: Makes the entries of the feed; called only if somebody observes.
         """
         self._wakeups.notify()
         if self._observers:
-            recorded = entries()
-            for observer in list(self._observers):
-                observer(recorded)
+            self._untold.append(entries())
+
+    def _tell_observers(self) -> None:
+        """Hand on what was committed, in the order of the commits; never while the store is locked, for observers may call back."""
+        if self._untold:
+            with self._telling:
+                while self._untold:
+                    recorded = self._untold.popleft()
+                    for observer in list(self._observers):
+                        observer(recorded)
 
     def _do(self, work: Callable[[StoredUnit], T]) -> T:
         result = self._write([work])[0]

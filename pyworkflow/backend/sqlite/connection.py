@@ -1,0 +1,121 @@
+"""Opening a database file: settings, schema, and errors in our own words."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from pyworkflow.backend.sqlite.queries import migrations
+from pyworkflow.errors import (
+    BackendFullError,
+    BackendReadOnlyError,
+    BackendUnavailableError,
+    BackendVersionError,
+)
+
+APPLICATION_ID = 0x70796677
+"""What marks a database file as ours: "pyfw"."""
+
+BUSY_SECONDS = 30
+"""Seconds to wait for another writer before giving up."""
+
+MEMORY = ":memory:"
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn the driver's errors into ours, with the file's name in them."""
+    try:
+        yield
+    except (apsw.FullError, apsw.TooBigError) as error:
+        raise BackendFullError(f"no space left for {path}: {error}") from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise BackendReadOnlyError(f"{path} cannot be written: {error}") from error
+    except apsw.NotADBError as error:
+        raise BackendVersionError(f"{path} is no SQLite database") from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise BackendUnavailableError(f"{path} is locked by another program: {error}") from error
+    except apsw.Error as error:
+        raise BackendUnavailableError(f"{path} cannot be used: {error}") from error
+    except OSError as error:
+        raise BackendUnavailableError(f"{path} cannot be used: {error.strerror}") from error
+
+
+def open_database(path: str) -> apsw.Connection:
+    """Open a connection for writing, making the file and its schema where they are missing.
+
+    Raises:
+        BackendUnavailableError: The file cannot be opened, read or written, or is not ours.
+    """
+    with translated(path):
+        if path != MEMORY:
+            _make_private(path)
+        connection = apsw.Connection(path)
+        connection.set_busy_timeout(BUSY_SECONDS * 1000)
+        _check_owner(connection, path)
+        connection.execute("pragma journal_mode = wal")
+        _configure(connection)
+        _migrate(connection, path)
+        return connection
+
+
+def open_reader(path: str) -> apsw.Connection:
+    """Open a further connection to a database that `open_database` has opened."""
+    with translated(path):
+        connection = apsw.Connection(path)
+        connection.set_busy_timeout(BUSY_SECONDS * 1000)
+        _configure(connection)
+        return connection
+
+
+def _make_private(path: str) -> None:
+    # SQLite gives its side files the mode of the database itself.
+    if not Path(path).exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _configure(connection: apsw.Connection) -> None:
+    for setting in (
+        "synchronous = full",
+        "cache_size = -65536",
+        "mmap_size = 268435456",
+        "temp_store = memory",
+        "wal_autocheckpoint = 4000",
+    ):
+        connection.execute(f"pragma {setting}")
+
+
+def _pragma(connection: apsw.Connection, name: str) -> int:
+    return int(connection.execute(f"pragma {name}").get)
+
+
+def _check_owner(connection: apsw.Connection, path: str) -> None:
+    owner = _pragma(connection, "application_id")
+    tables = connection.execute("select count(*) from sqlite_schema").get
+    if owner not in (0, APPLICATION_ID) or (owner == 0 and tables):
+        raise BackendVersionError(f"{path} is a database of another program")
+
+
+def _migrate(connection: apsw.Connection, path: str) -> None:
+    scripts = migrations()
+    version = _pragma(connection, "user_version")
+    if version == len(scripts):
+        return
+    connection.execute("begin immediate")
+    try:
+        version = _pragma(connection, "user_version")
+        if version > len(scripts):
+            raise BackendVersionError(
+                f"{path} has schema {version}; this pyworkflow knows {len(scripts)}: upgrade it"
+            )
+        for script in scripts[version:]:
+            connection.execute(script)
+        connection.execute(f"pragma application_id = {APPLICATION_ID}")
+        connection.execute(f"pragma user_version = {len(scripts)}")
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise

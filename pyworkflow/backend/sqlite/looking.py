@@ -1,0 +1,151 @@
+"""What people ask of a database, past the needs of the rules."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import apsw
+
+from pyworkflow.backend.base import Queue
+from pyworkflow.backend.sqlite.queries import queries
+from pyworkflow.backend.sqlite.rows import Values, process_from
+from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.clock import to_datetime
+from pyworkflow.codec import decode, encode
+from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
+from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+
+ALL = -1
+"""SQLite's word for a limit that is none."""
+
+
+class Looking(StoredUnit):
+    """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
+
+    def __init__(self, connection: apsw.Connection, now: int) -> None:
+        super().__init__(now)
+        self.connection = connection
+        self.statements = queries()
+
+    def rows(self, name: str, values: Values | Mapping[str, Any] = ()) -> list[Values]:
+        """Return what a query finds."""
+        return list(self.connection.execute(self.statements[name], values))
+
+    # -- types and pollers ---------------------------------------------------------------------------------------------------------
+
+    def workflow(self, name: str) -> WorkflowRow | None:
+        found = self.rows("get_workflow", (name,))
+        return decode(found[0][0], WorkflowRow) if found else None
+
+    def activity_type(self, name: str) -> ActivityTypeRow | None:
+        found = self.rows("get_activity_type", (name,))
+        return decode(found[0][0], ActivityTypeRow) if found else None
+
+    def set_workflow(self, row: WorkflowRow) -> None:
+        self.rows("set_workflow", (row.name, encode(row)))
+
+    def set_activity_type(self, row: ActivityTypeRow) -> None:
+        self.rows("set_activity_type", (row.name, encode(row)))
+
+    def saw(self, kind: str, category: str, identity: str) -> None:
+        self.rows("saw", (kind, category, identity, self.now))
+
+    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for kind, category, identity in self.rows("pollers", (since,)):
+            found[kind, category] = (*found.get((kind, category), ()), identity)
+        return found
+
+    # -- lists ---------------------------------------------------------------------------------------------------------------------
+
+    def next_due(self) -> int:
+        return int(self.rows("next_due")[0][0])
+
+    def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
+        found = self.rows("events_since", {"key": key, "next": since + 1})
+        return [(first_seq, body) for first_seq, body in found]
+
+    def select(
+        self,
+        workflow: str | None,
+        tag: str | None,
+        status: str | None,
+        parked: bool | None,
+        limit: int | None,
+        after: int,
+    ) -> list[ProcessRow]:
+        name = "processes_open" if status == "open" else "processes_any"
+        if tag is not None:
+            name = "processes_tagged"
+        values = {
+            "workflow": workflow,
+            "tag": tag,
+            "status": status,
+            "parked": parked,
+            "limit": ALL if limit is None else limit,
+            "after": after,
+        }
+        return [process_from(found) for found in self.rows(name, values)]
+
+    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
+        return [FeedBatch(*found) for found in self.rows("feed", (cursor, limit))]
+
+    def feed_end(self) -> int:
+        return int(self.rows("feed_end")[0][0])
+
+    def queues(self, since: int) -> list[Queue]:
+        pollers = self.pollers(since)
+        found = {
+            (kind, category): Queue(
+                kind,
+                category,
+                waiting,
+                delayed,
+                running,
+                None if oldest is None else to_datetime(oldest),
+                pollers.get((kind, category), ()),
+            )
+            for kind, category, waiting, delayed, running, oldest in self.rows(
+                "queue_depths", {"now": self.now}
+            )
+        }
+        for queue, names in pollers.items():
+            found.setdefault(queue, Queue(*queue, 0, 0, 0, None, names))
+        return [found[queue] for queue in sorted(found)]
+
+    # -- keeping house -------------------------------------------------------------------------------------------------------------
+
+    def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
+        damage = [found[0] for found in self.connection.execute("pragma integrity_check")]
+        violations = [Violation("I23", None, text) for text in damage if text != "ok"]
+        for table, key in self.rows("orphans"):
+            violations.append(
+                Violation("I21", None, f"{table} of process number {key}, which is gone")
+            )
+        total = int(self.rows("count_processes")[0][0])
+        return violations + check_all(self._records(), total, progress)
+
+    def _records(self) -> Iterator[ProcessRecord]:
+        # Row by row: a store may hold millions of processes.
+        for (key,) in self.connection.execute(self.statements["keys"]):
+            row = self.process(key)
+            if row is not None:
+                yield ProcessRecord(
+                    row=row,
+                    input=self.input(key),
+                    batches=self.batches(key, 0),
+                    decision=self.decision(key),
+                    activities=self.activities(key),
+                    timers=self.timers(key),
+                    children=self.children(key),
+                    signals=[found[0] for found in self.rows("signals_of", (key,))],
+                )
+
+    def purge(self, before: int, limit: int) -> int:
+        keys = [found[0] for found in self.rows("keys_closed_before", (before, limit))]
+        for key in keys:
+            row = self.process(key)
+            for tag in () if row is None else row.tags:
+                self.rows("purge_tags", (tag, key))
+            for name in ("purge_events", "purge_input", "purge_signals", "purge_process"):
+                self.rows(name, (key,))
+        return len(keys)

@@ -1,0 +1,203 @@
+-- Every statement of the store. Writers hold the write lock of the whole file (BEGIN IMMEDIATE) while they run any of these.
+
+-- name: get_meta
+select value from meta where name = ?;
+-- name: set_meta
+insert into meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value;
+
+-- name: get_workflow
+select body from workflow_type where name = ?;
+-- name: set_workflow
+insert into workflow_type (name, body) values (?, ?) on conflict (name) do update set body = excluded.body;
+-- name: get_activity_type
+select body from activity_type where name = ?;
+-- name: set_activity_type
+insert into activity_type (name, body) values (?, ?) on conflict (name) do update set body = excluded.body;
+
+-- name: process_by_key
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where key = ?;
+-- name: process_by_id
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where id = ? order by run desc limit 1;
+-- name: process_by_run
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where id = ? and run = ?;
+-- name: process_due
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where status = 'open' and deadline <= ? order by deadline limit ?;
+-- name: processes_open
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where status = 'open' and key > :after
+  and (:workflow is null or workflow = :workflow)
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key limit :limit;
+-- name: processes_any
+select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process where key > :after
+  and (:workflow is null or workflow = :workflow)
+  and (:status is null or status = :status)
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key limit :limit;
+-- name: processes_tagged
+select process.key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+from process_tag join process on process.key = process_tag.key
+where process_tag.tag = :tag and process_tag.key > :after
+  and (:workflow is null or workflow = :workflow)
+  and (:status is null or status = :status)
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by process_tag.key limit :limit;
+-- name: add_process
+insert into process (key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel,
+       fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- name: set_process
+update process set parent_key = ?, parent_id = ?, status = ?, closed = ?, result = ?, last_seq = ?, seen_seq = ?, digest = ?,
+       time = ?, failures = ?, opened = ?
+where key = ?;
+-- name: add_input
+insert into process_input (key, body) values (?, ?);
+-- name: get_input
+select body from process_input where key = ?;
+-- name: add_tag
+insert or ignore into process_tag (tag, key) values (?, ?);
+
+-- name: add_event
+insert into event (key, first_seq, body) values (?, ?, ?);
+-- name: events_since
+select first_seq, body from event
+where key = :key and first_seq >= coalesce(
+    (select first_seq from event where key = :key and first_seq <= :next order by first_seq desc limit 1), 0)
+order by first_seq;
+-- name: feed
+select cursor, id, run, workflow, parent_id, first_seq, body
+from event join process on process.key = event.key
+where cursor > ? order by cursor limit ?;
+-- name: feed_end
+select coalesce(max(cursor), 0) from event;
+
+-- name: get_decision
+select key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
+from decision_task where key = ?;
+-- name: decisions_ready
+select key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
+from decision_task where state = 'scheduled' and category = ? and ready <= ? order by ready, key limit ?;
+-- name: decisions_due
+select key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
+from decision_task where state = 'started' and deadline <= ? order by deadline limit ?;
+-- name: put_decision
+insert or replace into decision_task (key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- name: drop_decision
+delete from decision_task where key = ?;
+
+-- name: get_activity
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+from activity_task where number = ?;
+-- name: activity_by_id
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+from activity_task where key = ? and id = ?;
+-- name: activities_of
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+from activity_task where key = ?;
+-- name: activities_ready
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+from activity_task where state = 'scheduled' and category = ? and ready <= ? order by ready, number limit ?;
+-- name: activities_due
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+from activity_task where deadline <= ? order by deadline limit ?;
+-- name: add_activity
+insert into activity_task (number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry,
+       at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- name: set_activity
+update activity_task set ready = ?, since = ?, state = ?, token = ?, deadline = ?, heartbeat = ?, lease = ?, attempt = ?, lost = ?,
+       identity = ?, details = ?, cancel_requested = ?
+where number = ?;
+-- name: drop_activity
+delete from activity_task where number = ?;
+
+-- name: get_timer
+select key, id, delay, data, since, deadline from timer where key = ? and id = ?;
+-- name: timers_of
+select key, id, delay, data, since, deadline from timer where key = ?;
+-- name: timers_due
+select key, id, delay, data, since, deadline from timer where deadline <= ? order by deadline limit ?;
+-- name: put_timer
+insert or replace into timer (key, id, delay, data, since, deadline) values (?, ?, ?, ?, ?, ?);
+-- name: drop_timer
+delete from timer where key = ? and id = ?;
+
+-- name: get_child
+select key, id, child_key, workflow, policy, since from child where key = ? and id = ?;
+-- name: children_of
+select key, id, child_key, workflow, policy, since from child where key = ?;
+-- name: put_child
+insert or replace into child (key, id, child_key, workflow, policy, since) values (?, ?, ?, ?, ?, ?);
+-- name: drop_child
+delete from child where key = ? and id = ?;
+
+-- name: get_signal
+select 1 from signal_receipt where key = ? and id = ?;
+-- name: add_signal
+insert or ignore into signal_receipt (key, id) values (?, ?);
+-- name: signals_of
+select id from signal_receipt where key = ? order by id;
+
+-- name: next_due
+select min(
+    coalesce((select min(deadline) from process where status = 'open'), 4611686018427387904),
+    coalesce((select min(deadline) from decision_task where state = 'started'), 4611686018427387904),
+    coalesce((select min(deadline) from activity_task), 4611686018427387904),
+    coalesce((select min(deadline) from timer), 4611686018427387904));
+
+-- name: saw
+insert or replace into poller (kind, category, identity, seen) values (?, ?, ?, ?);
+-- name: pollers
+select kind, category, identity from poller where seen >= ? order by kind, category, identity;
+-- name: forget_pollers
+delete from poller where seen < ?;
+-- name: queue_depths
+select kind, category, sum(state = 'scheduled' and ready <= :now), sum(state = 'scheduled' and ready > :now),
+       sum(state = 'started'), min(case when state = 'scheduled' and ready <= :now then ready end)
+from (select 'decision' as kind, category, state, ready from decision_task
+      union all select 'activity', category, state, ready from activity_task)
+group by kind, category;
+
+-- name: keys
+select key from process order by key;
+-- name: count_processes
+select count(*) from process;
+-- name: keys_closed_before
+select key from process where closed is not null and closed < ? order by closed limit ?;
+-- name: purge_events
+delete from event where key = ?;
+-- name: purge_input
+delete from process_input where key = ?;
+-- name: purge_tags
+delete from process_tag where tag = ? and key = ?;
+-- name: purge_signals
+delete from signal_receipt where key = ?;
+-- name: purge_process
+delete from process where key = ?;
+-- name: orphans
+select 'event', key from event where key not in (select key from process)
+union all select 'decision_task', key from decision_task where key not in (select key from process)
+union all select 'activity_task', key from activity_task where key not in (select key from process)
+union all select 'timer', key from timer where key not in (select key from process)
+union all select 'child', key from child where key not in (select key from process)
+union all select 'process_input', key from process_input where key not in (select key from process)
+union all select 'process_tag', key from process_tag where key not in (select key from process)
+union all select 'signal_receipt', key from signal_receipt where key not in (select key from process);

@@ -1,0 +1,164 @@
+"""Between rows of the ledger and rows of the database."""
+
+from typing import Any
+
+from pyworkflow.codec import decode, encode
+from pyworkflow.ledger.rows import ActivityRow, ChildRow, DecisionRow, ProcessRow, TimerRow
+from pyworkflow.retry import Retry
+
+Values = tuple[Any, ...]
+
+
+def process_from(values: Values) -> ProcessRow:
+    """Return a process from the columns in the order of ``add_process``."""
+    (
+        key, id_, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
+        handles_cancel, fingerprint, started, deadline, status, closed, result, last_seq, seen_seq,
+        digest, time, failures, opened,
+    ) = values  # fmt: skip
+    return ProcessRow(
+        key=key,
+        id=id_,
+        run=run,
+        workflow=workflow,
+        category=category,
+        tags=() if tags == "[]" else tuple(decode(tags, list[str])),
+        parent_key=parent_key,
+        parent_id=parent_id,
+        timeout=timeout,
+        decision_timeout=decision_timeout,
+        handles_cancel=bool(handles_cancel),
+        fingerprint=fingerprint,
+        started=started,
+        deadline=deadline,
+        status=status,
+        closed=closed,
+        result=result,
+        last_seq=last_seq,
+        seen_seq=seen_seq,
+        digest=digest,
+        time=time,
+        failures=failures,
+        opened=opened,
+    )
+
+
+def new_process(row: ProcessRow) -> Values:
+    """Return the values of ``add_process``."""
+    return (
+        row.key, row.id, row.run, row.workflow, row.category, encode(row.tags).decode(),
+        row.parent_key, row.parent_id, row.timeout, row.decision_timeout, row.handles_cancel,
+        row.fingerprint, row.started, row.deadline, row.status, row.closed, row.result,
+        row.last_seq, row.seen_seq, row.digest, row.time, row.failures, row.opened,
+    )  # fmt: skip
+
+
+def changed_process(row: ProcessRow) -> Values:
+    """Return the values of ``set_process``."""
+    return (
+        row.parent_key, row.parent_id, row.status, row.closed, row.result, row.last_seq,
+        row.seen_seq, row.digest, row.time, row.failures, row.opened, row.key,
+    )  # fmt: skip
+
+
+def decision_from(values: Values) -> DecisionRow:
+    """Return a decision from the columns in the order of ``put_decision``."""
+    key, category, ready, state, token, deadline, limit, started, pending, identity, reason = values
+    return DecisionRow(
+        key=key,
+        category=category,
+        ready=ready,
+        state=state,
+        token=token,
+        deadline=deadline,
+        limit=limit,
+        started_seq=started,
+        pending=bool(pending),
+        identity=identity,
+        reason=reason,
+    )
+
+
+def decision_values(row: DecisionRow) -> Values:
+    """Return the values of ``put_decision``."""
+    return (
+        row.key, row.category, row.ready, row.state, row.token, row.deadline, row.limit,
+        row.started_seq, row.pending, row.identity, row.reason,
+    )  # fmt: skip
+
+
+def activity_from(values: Values) -> ActivityRow:
+    """Return an activity from the columns in the order of ``add_activity``."""
+    (
+        number, key, id_, name, category, input_, scheduled_timeout, execution_timeout,
+        heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat,
+        lease, attempt, lost, identity, details, cancel_requested,
+    ) = values  # fmt: skip
+    return ActivityRow(
+        number=number,
+        key=key,
+        id=id_,
+        name=name,
+        category=category,
+        input=input_,
+        scheduled_timeout=scheduled_timeout,
+        execution_timeout=execution_timeout,
+        heartbeat_timeout=heartbeat_timeout,
+        retry=None if retry is None else decode(retry, Retry),
+        at_most_once=bool(at_most_once),
+        ready=ready,
+        since=since,
+        state=state,
+        token=token,
+        deadline=deadline,
+        heartbeat=heartbeat,
+        lease=lease,
+        attempt=attempt,
+        lost=lost,
+        identity=identity,
+        details=details,
+        cancel_requested=bool(cancel_requested),
+    )
+
+
+def new_activity(row: ActivityRow) -> Values:
+    """Return the values of ``add_activity``."""
+    return (
+        row.number, row.key, row.id, row.name, row.category, row.input, row.scheduled_timeout,
+        row.execution_timeout, row.heartbeat_timeout,
+        None if row.retry is None else encode(row.retry), row.at_most_once, row.ready, row.since,
+        row.state, row.token, row.deadline, row.heartbeat, row.lease, row.attempt, row.lost,
+        row.identity, row.details, row.cancel_requested,
+    )  # fmt: skip
+
+
+def changed_activity(row: ActivityRow) -> Values:
+    """Return the values of ``set_activity``."""
+    return (
+        row.ready, row.since, row.state, row.token, row.deadline, row.heartbeat, row.lease,
+        row.attempt, row.lost, row.identity, row.details, row.cancel_requested, row.number,
+    )  # fmt: skip
+
+
+def timer_from(values: Values) -> TimerRow:
+    """Return a timer from the columns in the order of ``put_timer``."""
+    key, id_, delay, data, since, deadline = values
+    return TimerRow(key=key, id=id_, delay=delay, data=data, since=since, deadline=deadline)
+
+
+def timer_values(row: TimerRow) -> Values:
+    """Return the values of ``put_timer``."""
+    return row.key, row.id, float(row.delay), row.data, row.since, row.deadline
+
+
+def child_from(values: Values) -> ChildRow:
+    """Return a child from the columns in the order of ``put_child``."""
+    key, id_, child_key, workflow, policy, since = values
+    return ChildRow(
+        key=key, id=id_, child_key=child_key, workflow=workflow, policy=policy, since=since
+    )
+
+
+def child_values(row: ChildRow) -> Values:
+    """Return the values of ``put_child``."""
+    return row.key, row.id, row.child_key, row.workflow, row.policy, row.since

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import (
     TYPE_CHECKING,
@@ -112,6 +113,16 @@ def current_activity() -> Activity:
     if running is None:
         raise RuntimeError("no activity is being executed here")
     return running
+
+
+@contextmanager
+def running(activity: Activity) -> Iterator[None]:
+    """Have `current_activity` return an activity for as long as the block lasts."""
+    token = _current.set(activity)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 class Activity:
@@ -299,6 +310,7 @@ class _BoundFunction(Activity):
     ) -> None:
         super().__init__(task, monitor)
         self._function = function
+        self.function = function.function
         self._args, self._kwargs = function.arguments(self.input)
 
     @property

@@ -417,6 +417,7 @@ class Backend(ABC):
         completions: Sequence[Completion] = (),
         polls: Sequence[Poll] = (),
         wait: float = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> Turn:
         """Complete some tasks and ask for others, together: one transaction, where the engine has them.
 
@@ -426,7 +427,8 @@ class Backend(ABC):
             completions: What became of earlier tasks.
             polls: What is wanted. An activity is handed out once, and no process is ever decided twice at a time.
             wait: Seconds to wait for tasks at most, if there are none at once. New work, also of another OS process, ends the wait
-                within milliseconds where the engine can; `wake` ends it too.
+                within milliseconds where the engine can.
+            stop: Asked whenever something may have changed, and after `wake`; the wait ends as soon as it says yes.
         """
 
     @abstractmethod
@@ -490,7 +492,7 @@ class Backend(ABC):
         raise self._unsupported("release_tasks")
 
     def wake(self) -> None:  # noqa: B027 - a backend without waits has nothing to end
-        """End every wait of this backend object at once: somebody is stopping."""
+        """Have every wait of this backend object look again, and ask its `stop`."""
 
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
@@ -537,6 +539,11 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027 - a backend without files has nothing to let go of
         """Let go of files and connections. Calls that wait end; later ones raise `BackendUnavailableError`."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return False
 
     def __enter__(self) -> Self:
         return self

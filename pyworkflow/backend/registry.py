@@ -35,8 +35,8 @@ def connect(url: str) -> Backend:
 
         return BlinkerBackend(connect(url.removeprefix("blinker+")))
     if scheme in BUILT_IN:
-        own: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
-        return own(url)
+        opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
+        return opener(url)
     for point in entry_points(group=GROUP, name=scheme):
         opened: Backend = point.load()(url)
         return opened

@@ -279,16 +279,22 @@ class StoredBackend(Backend):
     def _recently(self, unit: StoredUnit) -> int:
         return unit.now - POLLER_SECONDS * SECOND
 
-    def _wait_for(self, look: Callable[[], T], timeout: float | None) -> T:
-        """Look again after each commit until what is seen is true, the time is up or the wait is interrupted; return the last look."""
+    def _wait_for(
+        self,
+        look: Callable[[], T],
+        timeout: float | None,
+        stop: Callable[[], bool] | None = None,
+    ) -> T:
+        """Look again after each commit until what is seen is true, the time is up or `stop` says so; return the last look."""
         end = None if timeout is None else time.monotonic() + timeout
-        interrupts = self._wakeups.interrupts()
         while True:
             self._alive()
             commits = self._wakeups.commits()
             seen = look()
             left = Wakeups.FLOOR if end is None else end - time.monotonic()
-            if seen or left <= 0 or interrupts != self._wakeups.interrupts():
+            if stop is not None and stop():
+                return seen
+            if seen or left <= 0:
                 return seen
             self._prepare_to_wait()
             due = (self._next_due() - self.clock.now()) / SECOND
@@ -304,6 +310,7 @@ class StoredBackend(Backend):
         completions: Sequence[Completion] = (),
         polls: Sequence[Poll] = (),
         wait: float = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> Turn:
         """Complete some tasks and ask for others, together."""
         self._alive()
@@ -325,7 +332,7 @@ class StoredBackend(Backend):
         tasks = self._tasks(results[len(works) :])
         end = time.monotonic() + wait
         while not tasks and not completions and polls and (left := end - time.monotonic()) > 0:
-            if not self._wait_for(lambda: self._ready(polls), left):
+            if not self._wait_for(lambda: self._ready(polls), left, stop):
                 break
             tasks = self._tasks(self._write(wanted))
         return Turn(errors, tasks)
@@ -414,8 +421,8 @@ class StoredBackend(Backend):
             self._write(works)
 
     def wake(self) -> None:
-        """End every wait of this backend object at once."""
-        self._wakeups.interrupt()
+        """Have every wait of this backend object look again."""
+        self._wakeups.notify()
 
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
@@ -451,10 +458,15 @@ class StoredBackend(Backend):
         before = to_instant(closed_before)
         return self._do(lambda unit: unit.purge(before, limit))
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._closed
+
     def close(self) -> None:
         """Let go of files and connections."""
         self._closed = True
-        self._wakeups.interrupt()
+        self._wakeups.notify()
 
 
 _GOING_ON = ("open", "continued")

@@ -16,26 +16,14 @@ class Wakeups:
     def __init__(self) -> None:
         self._condition = Condition()
         self._commits = 0
-        self._interrupts = 0
 
     def commits(self) -> int:
         """Return the count to pass to `sleep`; take it before looking for work."""
         return self._commits
 
-    def interrupts(self) -> int:
-        """Return how often waits have been ended by force."""
-        return self._interrupts
-
     def notify(self) -> None:
-        """Tell that something was committed."""
+        """Wake all sleepers: something was committed, or is to be looked at."""
         with self._condition:
-            self._commits += 1
-            self._condition.notify_all()
-
-    def interrupt(self) -> None:
-        """End all waits."""
-        with self._condition:
-            self._interrupts += 1
             self._commits += 1
             self._condition.notify_all()
 

@@ -99,21 +99,23 @@ class SQLiteBackend(StoredBackend):
 
     def _anchored(self) -> Anchor:
         """Return the anchor of the database's time, setting it if the machine was started since."""
-        found = self._meta("anchor")
-        known = None if found is None else decode(found, Anchor)
+        known = self._anchor()
         if known is not None and anchor(known, 0) == known:
             return known
         self._writer.execute("begin immediate")
         try:
-            found = self._meta("anchor")
-            known = None if found is None else decode(found, Anchor)
-            now = anchor(known, int(self._meta("reached") or 0))
+            now = anchor(self._anchor(), int(self._meta("reached") or 0))
             self._writer.execute(queries()["set_meta"], ("anchor", encode(now)))
             self._writer.execute("commit")
         except BaseException:
             self._writer.execute("rollback")
             raise
         return now
+
+    def _anchor(self) -> Anchor | None:
+        found = self._meta("anchor")
+        kept: Anchor | None = None if found is None else decode(found, Anchor)
+        return kept
 
     def _meta(self, name: str) -> Any:
         return self._writer.execute(queries()["get_meta"], (name,)).get

@@ -1,0 +1,109 @@
+"""Hearing what other OS processes do: blinker signals from the feed, in order, at least once, across restarts."""
+
+import os
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from pyworkflow.backend.base import Backend, FeedEntry
+from pyworkflow.errors import InvalidRequestError
+
+
+class Cursor(Protocol):
+    """Keeps the place in the feed."""
+
+    def load(self) -> int:
+        """Return the cursor that was saved last, 0 if none was."""
+        ...
+
+    def save(self, cursor: int) -> None:
+        """Keep a cursor."""
+        ...
+
+
+class CursorFile:
+    """Keeps the place in a small file, replaced as a whole.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def load(self) -> int:
+        """Return the cursor that was saved last, 0 if none was.
+
+        Raises:
+            InvalidRequestError: The file holds something else.
+        """
+        try:
+            text = self.path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        try:
+            return int(text)
+        except ValueError:
+            raise InvalidRequestError(
+                f"cursor file {str(self.path)!r}", "holds no number"
+            ) from None
+
+    def save(self, cursor: int) -> None:
+        """Keep a cursor."""
+        beside = self.path.with_name(f"{self.path.name}.new")
+        with beside.open("w", encoding="ascii") as file:
+            file.write(str(cursor))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)
+
+
+class Teller(Protocol):
+    """What passes events on; `BlinkerBackend.tell` is one."""
+
+    def __call__(self, entries: list[FeedEntry]) -> None:
+        """Pass on some events."""
+        ...
+
+
+class Listener:
+    """Follows the feed of a backend from where it stopped last.
+
+    The cursor is saved after the events were passed on, so a listener that is killed in between passes them on again. Use a backend of its
+    own for a listener in an OS process that also works: a wrapper tells of its own commits already.
+
+    Args:
+        backend: Whose feed to follow.
+        tell: What passes the events on, for example ``BlinkerBackend(backend).tell``.
+        cursor: Keeps the place.
+    """
+
+    def __init__(self, backend: Backend, tell: Teller, cursor: Cursor) -> None:
+        self._backend = backend
+        self._tell = tell
+        self._cursor = cursor
+        self._at = cursor.load()
+        self._stopped = Event()
+
+    def step(self, wait: float = 0) -> int:
+        """Pass on what is new; return how many events that were.
+
+        Args:
+            wait: Seconds to wait for something new at most.
+        """
+        entries = self._backend.feed(self._at, wait=wait)
+        if entries:
+            self._tell(entries)
+            self._at = entries[-1].cursor
+            self._cursor.save(self._at)
+        return len(entries)
+
+    def run(self) -> None:
+        """Pass events on until `stop` is called."""
+        while not self._stopped.is_set():
+            self.step(wait=1)
+
+    def stop(self) -> None:
+        """Have `run` return."""
+        self._stopped.set()
+        self._backend.wake()

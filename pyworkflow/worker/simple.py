@@ -1,0 +1,146 @@
+"""Workers that do one task at a time, as the first pyworkflow's: `step` by hand, or `run` until stopped."""
+
+import logging
+from abc import ABC, abstractmethod
+from logging import Logger
+from threading import Event
+
+from pyworkflow.activity import ActivityMonitor
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    StaleTaskError,
+    UnseenEventsError,
+)
+from pyworkflow.ids import new_id
+from pyworkflow.manager import Manager
+from pyworkflow.result import ActivityFailed
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.worker.execute import decide, execute
+
+log = logging.getLogger("pyworkflow.worker")
+
+POLL_SECONDS = 60.0
+"""Seconds of one long poll."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries while the backend cannot be used, at most."""
+
+
+class SimpleWorker(ABC):
+    """The base of both.
+
+    Args:
+        manager: Whose tasks to do.
+        name: The identity to show; a new one if left out.
+        category: The queue to poll.
+    """
+
+    def __init__(
+        self, manager: Manager, name: str | None = None, category: str = DEFAULT_CATEGORY
+    ) -> None:
+        self.manager = manager
+        self.name = name or new_id()
+        self.category = category
+        self._stopped = Event()
+
+    @abstractmethod
+    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
+        """Return the next task."""
+
+    @abstractmethod
+    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
+        """Do a task and record what became of it."""
+
+    def step(self, logger: Logger | None = None) -> bool | None:
+        """Do one task, if one waits; return True if one did.
+
+        Args:
+            logger: Where to log; ``pyworkflow.worker`` if left out.
+        """
+        return self._step(logger or log, 0)
+
+    def _step(self, logger: Logger, wait: float) -> bool | None:
+        task = self._poll(wait)
+        if task is None:
+            return None
+        try:
+            self._handle(task, logger)
+        except StaleTaskError as error:
+            logger.warning("what %s did does not count: %s", self.name, error)
+        return True
+
+    def run(self) -> None:
+        """Do tasks until `stop` is called or the user interrupts."""
+        pause = 0.1
+        while not self._stopped.is_set():
+            try:
+                self._step(log, POLL_SECONDS)
+                pause = 0.1
+            except KeyboardInterrupt:
+                return
+            except BackendUnavailableError as error:
+                log.warning("the backend cannot be used: %s", error)
+                self._stopped.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def stop(self) -> None:
+        """Have `run` return after the present task."""
+        self._stopped.set()
+        self.manager.backend.wake()
+
+    def _turn(
+        self, kind: type[ActivityTask] | type[DecisionTask], wait: float
+    ) -> list[ActivityTask | DecisionTask]:
+        poll = Poll(kind, self.category, identity=self.name)
+        return self.manager.backend.turn(polls=[poll], wait=wait, stop=self._stopped.is_set).tasks
+
+
+class ActivityWorker(SimpleWorker):
+    """Executes activities, one at a time."""
+
+    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
+        return next(iter(self._turn(ActivityTask, wait)), None)
+
+    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
+        assert isinstance(task, ActivityTask)  # noqa: S101 - that is what was polled
+        monitor = ActivityMonitor(lambda details: self.manager.heartbeat(task, details))
+        result = execute(self.manager, task, monitor)
+        if isinstance(result, ActivityFailed):
+            logger.warning(
+                "activity %s failed: %s", task.activity_execution.activity, result.reason
+            )
+        if result is None:
+            return
+        try:
+            self.manager.complete_task(task, result)
+        except InvalidRequestError as error:
+            self.manager.complete_task(task, ActivityFailed(str(error), None, type(error).__name__))
+
+
+class DecisionWorker(SimpleWorker):
+    """Decides processes, one at a time."""
+
+    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
+        return next(iter(self._turn(DecisionTask, wait)), None)
+
+    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
+        assert isinstance(task, DecisionTask)  # noqa: S101 - that is what was polled
+        outcome = decide(self.manager, task)
+        error = self.manager.backend.turn([Completion(task, outcome)]).errors[0]
+        if isinstance(error, UnseenEventsError):
+            return
+        if isinstance(error, InvalidRequestError):
+            outcome = FailedDecision(str(error))
+            error = self.manager.backend.turn([Completion(task, outcome)]).errors[0]
+        if error is not None:
+            raise error
+        if isinstance(outcome, FailedDecision):
+            logger.error(
+                "workflow %s failed to decide %s: %s",
+                task.process.workflow,
+                task.process.id,
+                outcome.reason,
+                extra={"details": outcome.details},
+            )

@@ -1,0 +1,242 @@
+"""The worker for production: decides and executes many tasks at a time, and leaves in good order."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    PyworkflowError,
+    StaleTaskError,
+    UnseenEventsError,
+)
+from pyworkflow.ids import new_id
+from pyworkflow.manager import Manager
+from pyworkflow.result import ActivityFailed, ActivityResult
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.worker.execute import decide
+from pyworkflow.worker.keeper import LeaseKeeper
+from pyworkflow.worker.pools import AsyncPool, Pool, ThreadPool
+from pyworkflow.worker.process_pool import ProcessPool
+from pyworkflow.worker.simple import LONGEST_PAUSE, POLL_SECONDS
+
+log = logging.getLogger("pyworkflow.worker")
+
+POOLS: dict[str, type[Pool]] = {
+    "thread": ThreadPool,
+    "asyncio": AsyncPool,
+    "process": ProcessPool,
+}
+
+DECISIONS_AT_ONCE = 100
+"""Decisions that are claimed together; they take microseconds each."""
+
+
+class Worker:
+    """Polls a queue for decisions and activities, and does many beside each other.
+
+    Tasks are claimed and completed in batches, one transaction for each round. A thread of its own keeps their leases alive. On SIGTERM or
+    SIGINT (or `stop`) it polls no more, finishes within the grace period, and gives the rest back; a second signal ends it at once.
+
+    Args:
+        manager: Whose tasks to do.
+        category: The queue.
+        concurrency: Activities at a time.
+        pool: Where they run: ``thread``, ``asyncio`` or ``process``.
+        decisions: Whether to decide.
+        activities: Whether to execute activities.
+        lease: Seconds after which others take over from a worker that is gone.
+        grace: Seconds to finish in when stopped.
+        identity: What to be called; ``host-pid-…`` if left out.
+
+    Raises:
+        InvalidRequestError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        manager: Manager,
+        *,
+        category: str = DEFAULT_CATEGORY,
+        concurrency: int = 8,
+        pool: str = "thread",
+        decisions: bool = True,
+        activities: bool = True,
+        lease: float = 30.0,
+        grace: float = 30.0,
+        identity: str | None = None,
+    ) -> None:
+        if pool not in POOLS:
+            raise InvalidRequestError(f"pool {pool!r}", f"must be one of {', '.join(POOLS)}")
+        if concurrency < 1:
+            raise InvalidRequestError("concurrency", f"must be 1 or more, not {concurrency}")
+        self.manager = manager
+        self.category = category
+        self.concurrency = concurrency
+        self.lease = lease
+        self.grace = grace
+        self.identity = identity or f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
+        self._pool_kind = POOLS[pool]
+        self._decisions = decisions
+        self._activities = activities
+        self._finished: SimpleQueue[Completion] = SimpleQueue()
+        self._unsent: list[Completion] = []
+        self._keeper = LeaseKeeper(manager.backend, lease)
+        self._busy = 0
+        self._stopping = threading.Event()
+        self._at_once = False
+
+    # -- from outside --------------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Finish what is begun and have `run` return; a second call gives it back unfinished."""
+        self._at_once = self._stopping.is_set()
+        self._stopping.set()
+        self.manager.backend.wake()
+
+    def run(self) -> None:
+        """Work until stopped. In the main thread, SIGTERM and SIGINT stop it."""
+        with self._signals():
+            pool = self._pool_kind(self.manager, self.concurrency, self._report)
+            try:
+                self._work(pool)
+                self._drain(pool)
+            finally:
+                pool.close()
+                self._keeper.close()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # The main thread may hold the backend's locks right now: stop from another one.
+        threading.Thread(target=self.stop, daemon=True).start()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------------------
+
+    def _work(self, pool: Pool) -> None:
+        while not self._stopping.is_set():
+            self._round(pool, self._polls(), POLL_SECONDS)
+
+    def _drain(self, pool: Pool) -> None:
+        end = time.monotonic() + self.grace
+        while (self._busy or self._unsent) and time.monotonic() < end and not self._at_once:
+            self._collect(0.05)
+            self._round(pool, [], 0)
+        self._collect(0)
+        self._round(pool, [], 0)
+
+    def _polls(self) -> list[Poll]:
+        polls: list[Poll] = []
+        free = self.concurrency - self._busy
+        if self._decisions:
+            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE))
+        if self._activities and free > 0:
+            polls.append(self._poll(ActivityTask, free))
+        return polls
+
+    def _poll(self, kind: type[ActivityTask] | type[DecisionTask], limit: int) -> Poll:
+        lease = self.lease if self._keeper.active else None
+        return Poll(kind, self.category, limit, self.identity, lease)
+
+    def _round(self, pool: Pool, polls: list[Poll], wait: float) -> None:
+        """Send what is finished, ask for more, and begin it."""
+        self._collect(0)
+        sent, self._unsent = self._unsent, []
+        if not sent and not polls:
+            return
+        try:
+            turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
+        except BackendUnavailableError as error:
+            self._unsent = sent + self._unsent
+            self._pause(error)
+            return
+        self._failures = 0
+        for completion, refused in zip(sent, turn.errors, strict=True):
+            self._settle(completion, refused)
+        self._keeper.hold(turn.tasks)
+        for task in turn.tasks:
+            if isinstance(task, DecisionTask):
+                self._unsent.append(Completion(task, decide(self.manager, task)))
+            else:
+                self._busy += 1
+                pool.submit(task)
+
+    _failures = 0
+
+    def _pause(self, error: BackendUnavailableError) -> None:
+        """Wait before trying again; what is finished is kept."""
+        if self._stopping.is_set() and self.manager.backend.closed:
+            raise error
+        log.warning("the backend cannot be used: %s", error)
+        self._failures += 1
+        self._stopping.wait(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE))
+        if self._stopping.is_set():
+            time.sleep(0.1)
+
+    def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
+        """Take a result from the pool, in any thread."""
+        if result is None:
+            self._keeper.hand_off(task)
+        self._finished.put(Completion(task, result or _HANDED_OFF))
+        self.manager.backend.wake()
+
+    def _has_news(self) -> bool:
+        return self._stopping.is_set() or not self._finished.empty()
+
+    def _collect(self, wait: float) -> None:
+        """Take all results that are there; wait for the first."""
+        try:
+            completion = self._finished.get(timeout=wait) if wait else self._finished.get_nowait()
+            while True:
+                self._busy -= 1
+                if completion.outcome is not _HANDED_OFF:
+                    self._unsent.append(completion)
+                completion = self._finished.get_nowait()
+        except Empty:
+            return
+
+    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> None:
+        """Deal with the backend's answer to a completion."""
+        task, outcome = completion.task, completion.outcome
+        if isinstance(refused, InvalidRequestError) and not isinstance(refused, UnseenEventsError):
+            answer = (
+                FailedDecision(str(refused))
+                if isinstance(task, DecisionTask)
+                else ActivityFailed(str(refused), None, type(refused).__name__)
+            )
+            self._unsent.append(Completion(task, answer))
+            return
+        self._keeper.let_go(task)
+        if isinstance(refused, StaleTaskError):
+            log.warning("what %s did does not count: %s", self.identity, refused)
+        elif isinstance(outcome, FailedDecision) and isinstance(task, DecisionTask):
+            log.error(
+                "workflow %s failed to decide %s: %s",
+                task.process.workflow,
+                task.process.id,
+                outcome.reason,
+                extra={"details": outcome.details},
+            )
+
+
+_HANDED_OFF = ActivityFailed("handed off")
+"""Stands for the result of an activity that somebody else completes."""

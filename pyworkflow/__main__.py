@@ -1,0 +1,5 @@
+"""``python -m pyworkflow``."""
+
+from pyworkflow.cli import main
+
+main()

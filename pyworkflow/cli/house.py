@@ -1,0 +1,67 @@
+"""Commands for keeping house: check, purge."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from datetime import datetime as DateTime
+
+import click
+
+from pyworkflow.cli.common import FAILED, duration, json_option, opened
+from pyworkflow.cli.output import emit, safe
+from pyworkflow.clock import SystemClock, to_datetime
+
+
+@contextmanager
+def progress(label: str, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a progress bar on a terminal."""
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(label)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def check(context: click.Context, as_json: bool) -> None:
+    """Check the invariants of all processes; exit code 1 if one does not hold. Changes nothing."""
+    with opened(context) as backend, progress("checking", not as_json) as tell:
+        violations = backend.check(tell)
+    if as_json:
+        emit(violations)
+    else:
+        for found in violations:
+            click.echo(safe(f"{found.invariant}  {found.process_id or ''}  {found.message}"))
+        click.echo(
+            "no invariant is violated" if not violations else f"{len(violations)} violations"
+        )
+    context.exit(FAILED if violations else 0)
+
+
+@click.command()
+@click.option("--older", required=True, help="Age since their end, such as 30d or 12h.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def purge(context: click.Context, older: str, yes: bool) -> None:
+    """Remove processes that closed long ago, with their histories."""
+    before = _now() - timedelta(seconds=duration(older))
+    if not yes:
+        click.confirm(
+            f"Remove all processes closed before {before:%Y-%m-%d %H:%M:%S} UTC?", abort=True
+        )
+    total = 0
+    with opened(context) as backend:
+        while removed := backend.purge(before):
+            total += removed
+    click.echo(f"{total} removed")
+
+
+def _now() -> DateTime:
+    return to_datetime(SystemClock().now()).astimezone(UTC)

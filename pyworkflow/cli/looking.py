@@ -1,0 +1,129 @@
+"""Commands for looking on: watch, why, queues."""
+
+from datetime import datetime as DateTime
+from typing import Any
+
+import click
+
+from pyworkflow.backend.base import FeedEntry, Pending
+from pyworkflow.cli.common import json_option, opened
+from pyworkflow.cli.output import emit, instant, safe, short, table
+from pyworkflow.cli.process import describe
+
+
+@click.command()
+@click.option("--from-start", is_flag=True, help="Begin with the oldest event instead of the next.")
+@click.option("--limit", type=int, help="Stop after this many events.")
+@json_option
+@click.pass_context
+def watch(context: click.Context, from_start: bool, limit: int | None, as_json: bool) -> None:
+    """Print the events of all processes as they are recorded, also by other programs."""
+    seen = 0
+    with opened(context) as backend:
+        cursor = 0 if from_start else backend.feed_end()
+        while limit is None or seen < limit:
+            entries: list[FeedEntry] = backend.feed(cursor, wait=60)
+            for entry in entries[: None if limit is None else limit - seen]:
+                seen += 1
+                emit(entry) if as_json else click.echo(_line(entry))
+            cursor = entries[-1].cursor if entries else cursor
+
+
+def _line(entry: FeedEntry) -> str:
+    event = entry.event
+    name = f"{entry.process_id}#{entry.seq}"
+    return safe(f"{instant(event.datetime)}  {name:40}  {event.type:18}  {describe(event)}")
+
+
+@click.command()
+@click.argument("process_id")
+@json_option
+@click.pass_context
+def why(context: click.Context, process_id: str, as_json: bool) -> None:
+    """Say what a process waits for."""
+    with opened(context) as backend:
+        process = backend.process_by_id(process_id)
+        pending = backend.pending(process_id)
+    if as_json:
+        emit({"id": process.id, "status": process.status, "pending": pending})
+    elif not process.is_open:
+        click.echo(f"it is {process.status.value} and waits for nothing")
+    elif not pending:
+        click.echo("it waits for a signal: nothing else can move it")
+    for item in () if as_json or not process.is_open else pending:
+        click.echo(safe(reason(item)))
+
+
+def reason(item: Pending) -> str:
+    """Return in words what is waited for."""
+    return {"decision": _decision, "activity": _activity, "timer": _timer, "child_process": _child}[
+        item.kind
+    ](item)
+
+
+def _at(moment: DateTime | None) -> str:
+    return "" if moment is None else moment.strftime("%H:%M:%S UTC on %Y-%m-%d")
+
+
+def _nobody(item: Pending) -> str:
+    return "" if item.pollers else f"; no worker polls category {item.category!r}"
+
+
+def _decision(item: Pending) -> str:
+    if item.state == "parked":
+        return f"it is parked: {item.details}; resume it with: pyworkflow retry"
+    if item.state == "delayed":
+        return (
+            f"its decider failed; it is decided again at {_at(item.until)}, attempt {item.attempt}"
+        )
+    if item.state == "started":
+        return f"{item.identity or 'somebody'} is deciding it, until {_at(item.until)} at most"
+    return f"a decision waits in category {item.category!r} since {_at(item.since)}{_nobody(item)}"
+
+
+def _activity(item: Pending) -> str:
+    name = f"activity {item.name} ({item.id})"
+    if item.state == "delayed":
+        return f"{name} failed and is tried again at {_at(item.until)}, attempt {item.attempt}"
+    if item.state == "started":
+        told = "" if item.details is None else f", last heard: {short(item.details)}"
+        asked = ", asked to cancel itself" if item.cancel_requested else ""
+        return f"{name} runs on {item.identity or 'a worker'} since {_at(item.since)}{told}{asked}"
+    return f"{name} waits in category {item.category!r} since {_at(item.since)}{_nobody(item)}"
+
+
+def _timer(item: Pending) -> str:
+    return f"timer {item.id} fires at {_at(item.until)}"
+
+
+def _child(item: Pending) -> str:
+    return f"child process {item.id} ({item.name}) is open since {_at(item.since)}"
+
+
+@click.command()
+@json_option
+@click.pass_context
+def queues(context: click.Context, as_json: bool) -> None:
+    """Show the queues: how much waits, and who polls."""
+    with opened(context) as backend:
+        found: list[Any] = backend.queues()
+    if as_json:
+        emit(found)
+        return
+    rows = [
+        (
+            q.kind,
+            q.category,
+            q.waiting,
+            q.delayed,
+            q.running,
+            instant(q.oldest),
+            ", ".join(q.pollers) or "nobody",
+        )
+        for q in found
+    ]
+    table(
+        ("kind", "category", "waiting", "delayed", "running", "oldest (UTC)", "pollers"),
+        rows,
+        "no queues",
+    )

@@ -12,7 +12,7 @@ from typing import (
     ClassVar,
     Generic,
     ParamSpec,
-    Protocol,
+    TypeAlias,
     TypeVar,
     get_type_hints,
     overload,
@@ -47,7 +47,7 @@ __all__ = [
     "ActivityMonitor",
     "ActivityResult",
     "ActivityTimedOut",
-    "ActivityType",
+    "AnyActivity",
     "Retry",
     "activity",
     "current_activity",
@@ -195,23 +195,6 @@ class Activity:
         return bound
 
 
-class ActivityType(Protocol):
-    """What a manager registers: a subclass of `Activity` or a function decorated with `activity`."""
-
-    name: str
-    category: str
-    scheduled_timeout: float
-    execution_timeout: float
-    heartbeat_timeout: float
-    auto_complete: bool
-    retry: Retry | None
-    at_most_once: bool
-
-    def bind(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> Activity:
-        """Return the activity ready to execute a task."""
-        ...
-
-
 def default_name(class_name: str, suffix: str) -> str:
     """Return a class's name without the suffix, unless nothing would be left."""
     return class_name.removesuffix(suffix) or class_name
@@ -345,3 +328,7 @@ def activity(function: Callable[..., Any] | None = None, /, **settings: Any) -> 
     if function is not None:
         return ActivityFunction(function)
     return lambda decorated: ActivityFunction(decorated, **settings)
+
+
+AnyActivity: TypeAlias = type[Activity] | ActivityFunction[..., Any]
+"""What a manager registers and a decider schedules: a subclass of `Activity`, or a function decorated with `activity`."""

@@ -5,7 +5,7 @@ from datetime import datetime as DateTime
 
 from msgspec import structs
 
-from pyworkflow.activity import Activity, ActivityMonitor, ActivityType
+from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Pending, Reuse
 from pyworkflow.backend.registry import connect
 from pyworkflow.codec import Json, to_plain
@@ -17,8 +17,6 @@ from pyworkflow.result import ActivityResult
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.workflow import Workflow
-
-AnyActivity = type[Activity] | ActivityType
 
 
 class Manager:

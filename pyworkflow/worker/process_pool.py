@@ -6,10 +6,10 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from pyworkflow.activity import ActivityMonitor
+from pyworkflow.activity import ActivityMonitor, AnyActivity
 from pyworkflow.codec import Json
 from pyworkflow.errors import PyworkflowError
-from pyworkflow.manager import AnyActivity, Manager
+from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
 from pyworkflow.worker.execute import execute

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from pyworkflow.activity import Activity, ActivityFunction, ActivityType, default_name
+from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.decision import Decision, ScheduleActivity
 from pyworkflow.process import Process
 
@@ -24,7 +24,7 @@ class Workflow:
     """
 
     name: ClassVar[str] = "Workflow"
-    activities: ClassVar[Sequence[type[Activity] | ActivityType]] = ()
+    activities: ClassVar[Sequence[AnyActivity]] = ()
     category: ClassVar[str] = "default"
     timeout: ClassVar[float] = 365 * 86_400
     decision_timeout: ClassVar[float] = 60

@@ -1,0 +1,1 @@
+"""Runnable programs; the tests run them too."""

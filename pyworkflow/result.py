@@ -45,6 +45,9 @@ class ActivityResult:
     def _told(self) -> tuple[Json, ...]:
         return tuple(getattr(self, name) for name in self.fields)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._told()
+
     def __repr__(self) -> str:
         shown = ", ".join(repr(value) for value in self._told() if value is not None)
         return f"{type(self).__name__}({shown})"
@@ -88,9 +91,6 @@ class ActivityCompleted(ActivityResult):
 
 class _Interruption(ActivityResult, Exception):
     """An outcome that may be raised."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._told()
 
     def __str__(self) -> str:
         return ": ".join(str(value) for value in self._told() if value is not None)

@@ -1,6 +1,7 @@
 """Hearing what other OS processes do: blinker signals from the feed, in order, at least once, across restarts."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -58,14 +59,6 @@ class CursorFile:
         beside.replace(self.path)
 
 
-class Teller(Protocol):
-    """What passes events on; `BlinkerBackend.tell` is one."""
-
-    def __call__(self, entries: list[FeedEntry]) -> None:
-        """Pass on some events."""
-        ...
-
-
 class Listener:
     """Follows the feed of a backend from where it stopped last.
 
@@ -78,7 +71,7 @@ class Listener:
         cursor: Keeps the place.
     """
 
-    def __init__(self, backend: Backend, tell: Teller, cursor: Cursor) -> None:
+    def __init__(self, backend: Backend, tell: Callable[[list[FeedEntry]], None], cursor: Cursor) -> None:
         self._backend = backend
         self._tell = tell
         self._cursor = cursor

@@ -245,6 +245,10 @@ class ActivityFunction(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<activity {self.name!r}>"
 
+    def __reduce__(self) -> str:
+        # As a function is: by the name it has in its module.
+        return self.__qualname__
+
     def bind(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> Activity:
         """Return the activity ready to execute a task, its input made into the function's arguments.
 

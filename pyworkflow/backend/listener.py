@@ -71,7 +71,9 @@ class Listener:
         cursor: Keeps the place.
     """
 
-    def __init__(self, backend: Backend, tell: Callable[[list[FeedEntry]], None], cursor: Cursor) -> None:
+    def __init__(
+        self, backend: Backend, tell: Callable[[list[FeedEntry]], None], cursor: Cursor
+    ) -> None:
         self._backend = backend
         self._tell = tell
         self._cursor = cursor

@@ -12,7 +12,7 @@ from pyworkflow.errors import PyworkflowError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
-from pyworkflow.worker.execute import execute
+from pyworkflow.worker.execute import execute, failure
 from pyworkflow.worker.pools import Pool, Report
 
 _spawn = multiprocessing.get_context("spawn")
@@ -75,10 +75,12 @@ class ProcessPool(Pool):
             if task.activity_execution.activity not in self._activities:
                 self.report(task, ActivityFailed("this program does not have the activity"))
                 continue
-            if child is None:
-                child = _Child(self._activities)
-            result = child.execute(task, self.monitor(task))
-            if not child.alive:
+            try:
+                child = child or _Child(self._activities)
+                result = child.execute(task, self.monitor(task))
+            except Exception as error:  # a class that cannot be sent to a process, for example
+                result = failure(error)
+            if child is not None and not child.alive:
                 child = None
             self.report(task, result)
         if child is not None:

@@ -1,0 +1,100 @@
+"""A program whose workers the tests start as OS processes of their own."""
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pyworkflow.activity import Activity, activity, current_activity
+from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity
+from pyworkflow.event import ActivityEvent, ProcessStartedEvent
+from pyworkflow.manager import Manager
+from pyworkflow.process import Process
+from pyworkflow.result import ActivityCompleted
+from pyworkflow.worker import Worker
+from pyworkflow.workflow import Decidable, Workflow
+
+STEPS = 3
+
+
+@activity
+def step(order: dict[str, Any]) -> dict[str, Any]:
+    return {"step": order.get("step", 0) + 1}
+
+
+@activity
+def crash(how: str) -> str:
+    if how == "exit":
+        os._exit(7)
+    if how == "segfault":
+        ctypes.string_at(0)
+    return "survived"
+
+
+@activity
+def slow(path: str) -> str:
+    """Tell that it has begun, then wait for the word to end."""
+    Path(path).write_text(str(os.getpid()))
+    while not Path(f"{path}.end").exists():
+        if current_activity().heartbeat({"pid": os.getpid()}):
+            return "canceled"
+        time.sleep(0.01)
+    return "done"
+
+
+class DoubleActivity(Activity):
+    async def execute(self) -> int:
+        return int(self.input) * 2
+
+
+class OneWorkflow(Workflow):
+    """Does the one activity that its input names."""
+
+    activities = (crash, slow, DoubleActivity)
+
+    def decide(self, process: Process) -> Decidable:
+        ended = process.history.find(ActivityEvent)
+        if not ended:
+            name, given = process.input
+            return ScheduleActivity(name, input=given)
+        result = ended[0].result  # type: ignore[attr-defined]
+        if isinstance(result, ActivityCompleted):
+            return CompleteProcess(result.result)
+        return FailProcess(str(result))
+
+
+class StepsWorkflow(Workflow):
+    """Does three steps, one after the other."""
+
+    activities = (step,)
+    decision_timeout = 10
+
+    def decide(self, process: Process) -> Decidable:
+        decisions: list[Any] = []
+        for event in process.unseen_events():
+            if isinstance(event, ProcessStartedEvent):
+                decisions.append(ScheduleActivity(step, input={}))
+            elif isinstance(event, ActivityEvent) and isinstance(event.result, ActivityCompleted):
+                done = event.result.result
+                more = done["step"] < STEPS
+                decisions.append(
+                    ScheduleActivity(step, input=done) if more else CompleteProcess(done)
+                )
+        return decisions
+
+
+def manager(path: str) -> Manager:
+    return Manager(SQLiteBackend(path), [OneWorkflow, StepsWorkflow])
+
+
+def main() -> None:
+    path, lease, decisions = sys.argv[1:4]
+    works = Worker(manager(path), lease=float(lease), grace=5, decisions=decisions == "all")
+    works.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from pyworkflow.errors import (
     TimedOutError,
     UnknownResourceError,
 )
+from pyworkflow.values import check_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,8 +102,8 @@ def duration(text: str) -> float:
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
     number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
     try:
-        return float(number) * unit
+        seconds = float(number) * unit
     except ValueError:
-        raise InvalidRequestError(
-            f"duration {text!r}", "must be like 90, 15m, 36h or 30d"
-        ) from None
+        reason = "must be like 90, 15m, 36h or 30d"
+        raise InvalidRequestError(f"duration {text!r}", reason) from None
+    return check_seconds(seconds, "duration")

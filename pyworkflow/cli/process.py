@@ -9,6 +9,7 @@ from pyworkflow.cli.common import DONE, FAILED, json_option, opened, parsed
 from pyworkflow.cli.output import emit, instant, safe, short, table
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
+from pyworkflow.values import check_seconds
 
 
 def summary(process: Process) -> dict[str, Any]:
@@ -63,6 +64,8 @@ def start(
 ) -> None:
     """Start a process of a registered workflow and print its id."""
     process = Process(workflow, process_id, parsed(given, "input"), tags)
+    if wait is not None:
+        check_seconds(wait, "wait")
     with opened(context) as backend:
         started = backend.start_process(process, reuse=Reuse(reuse))
         if wait is None:
@@ -85,7 +88,9 @@ def start(
 )
 @click.option("--all", "every", is_flag=True, help="Processes in any state.")
 @click.option("--parked", is_flag=True, help="Only parked processes.")
-@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most."
+)
 @json_option
 @click.pass_context
 def list_(
@@ -164,7 +169,9 @@ def show(context: click.Context, process_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("process_id")
-@click.option("--since", default=0, help="Only events after this number.")
+@click.option(
+    "--since", type=click.IntRange(min=0), default=0, help="Only events after this number."
+)
 @json_option
 @click.pass_context
 def history(context: click.Context, process_id: str, since: int, as_json: bool) -> None:

@@ -26,8 +26,8 @@ def load(app: str) -> tuple[list[Any], list[Any]]:
     try:
         module = importlib.import_module(module_name)
         found: Any = getattr(module, name) if name else list(vars(module).values())
-    except (ImportError, AttributeError) as error:
-        raise InvalidRequestError(f"app {app!r}", str(error)) from error
+    except Exception as error:  # a module that is being imported may raise anything
+        raise InvalidRequestError(f"app {app!r}", f"{type(error).__name__}: {error}") from error
     things = list(found) if isinstance(found, Iterable) else [found]
     workflows = [thing for thing in things if _is_workflow(thing)]
     activities = [thing for thing in things if _is_activity(thing)]

@@ -1,0 +1,43 @@
+"""The archive example, on a folder of the tests' own, with a worker that is killed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def archive(folder: Path, output: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "examples.archive", "--folder", str(folder)]
+    return subprocess.run(
+        [*command, "--output", str(output), *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_folder_is_archived_though_a_worker_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    for number in range(60):
+        file = folder / f"folder{number % 5}" / f"file{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{number}\n" * 20_000)
+    (folder / "empty").mkdir()
+    (folder / "top.txt").write_text("top")
+
+    done = archive(folder, tmp_path / "out", "--workers", "2")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kill -9" in done.stdout
+    assert "confirming" in done.stdout
+    assert "61 files" in done.stdout
+    assert "0 problems" in done.stdout
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    done = archive(tmp_path / "nowhere", tmp_path / "out")
+
+    assert done.returncode == 2
+    assert "is no folder" in done.stderr

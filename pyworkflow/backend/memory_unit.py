@@ -23,12 +23,14 @@ from pyworkflow.ledger.rows import (
     ProcessRow,
     TimerRow,
     WorkflowRow,
+    due_order,
 )
 
 T = TypeVar("T")
 OPEN = "open"
 Due = ProcessRow | DecisionRow | ActivityRow | TimerRow
 Task = DecisionRow | ActivityRow
+DueOrder = tuple[int, int, int, str]
 
 
 class Tables:
@@ -57,8 +59,10 @@ class Tables:
         self.batches: dict[int, list[FeedBatch]] = {}
         self.feed: list[FeedBatch | None] = []
         self.polled: dict[tuple[str, str, str], int] = {}
-        self.ready: dict[tuple[type[Task], str], list[tuple[int, int, Task]]] = defaultdict(list)
-        self.deadlines: list[tuple[int, int, Due]] = []
+        self.ready: dict[tuple[type[Task], str], list[tuple[int, int, int, Task]]] = defaultdict(
+            list
+        )
+        self.deadlines: list[tuple[DueOrder, int, Due]] = []
 
     def alive(self, row: Due) -> bool:
         """Tell whether a row is still in its table, and could be due."""
@@ -72,13 +76,15 @@ class Tables:
 
     def enqueue(self, row: Task) -> None:
         """Put a scheduled task in its queue."""
-        heappush(self.ready[type(row), row.category], (row.ready, next(self.order), row))
+        place = row.number if isinstance(row, ActivityRow) else row.key
+        entry = (row.ready, place, next(self.order), row)
+        heappush(self.ready[type(row), row.category], entry)
 
     def watch(self, row: Due) -> None:
         """Remember a row's deadline."""
         if row.deadline == NEVER:
             return
-        heappush(self.deadlines, (row.deadline, next(self.order), row))
+        heappush(self.deadlines, (due_order(row), next(self.order), row))
         if len(self.deadlines) > 64 + 4 * self._watched():
             self.deadlines = [entry for entry in self.deadlines if self._current(entry)]
             heapify(self.deadlines)
@@ -86,14 +92,14 @@ class Tables:
     def _watched(self) -> int:
         return len(self.open) + len(self.by_number) + len(self.decisions)
 
-    def _current(self, entry: tuple[int, int, Due]) -> bool:
-        return entry[2].deadline == entry[0] and self.alive(entry[2])
+    def _current(self, entry: tuple[DueOrder, int, Due]) -> bool:
+        return entry[2].deadline == entry[0][0] and self.alive(entry[2])
 
     def top(self) -> int:
         """Return the earliest deadline."""
         while self.deadlines:
             if self._current(self.deadlines[0]):
-                return self.deadlines[0][0]
+                return self.deadlines[0][0][0]
             heappop(self.deadlines)
         return NEVER
 
@@ -109,11 +115,11 @@ class Tables:
         heap = self.ready.get((kind, category))
         if not heap:
             return []
-        taken: list[tuple[int, int, Task]] = []
+        taken: list[tuple[int, int, int, Task]] = []
         seen: set[int] = set()
         while heap and heap[0][0] <= now and len(taken) < limit:
             entry = heappop(heap)
-            row = entry[2]
+            row = entry[3]
             if (
                 row.state == SCHEDULED
                 and row.ready == entry[0]
@@ -124,7 +130,7 @@ class Tables:
                 seen.add(id(row))
         for entry in taken:
             heappush(heap, entry)
-        return [entry[2] for entry in taken]
+        return [entry[3] for entry in taken]
 
 
 class MemoryUnit(StoredUnit):

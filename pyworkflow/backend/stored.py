@@ -125,12 +125,13 @@ class StoredBackend(Backend):
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
         """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
-        while self._next_due() <= self.clock.now():
+        while self._until_due() <= 0:
             self._write([])
         return self._snapshot(work)
 
-    def _next_due(self) -> int:
-        return self._snapshot(lambda unit: unit.next_due())
+    def _until_due(self) -> int:
+        """Return the microseconds until something is due, by the store's own time: a clock that is set back does not move that."""
+        return self._snapshot(lambda unit: unit.next_due() - unit.now)
 
     def _alive(self) -> None:
         if self._closed:
@@ -297,7 +298,7 @@ class StoredBackend(Backend):
             if seen or left <= 0:
                 return seen
             self._prepare_to_wait()
-            due = (self._next_due() - self.clock.now()) / SECOND
+            due = self._until_due() / SECOND
             self._wakeups.sleep(commits, max(0.0, min(left, due)))
 
     def _prepare_to_wait(self) -> None:

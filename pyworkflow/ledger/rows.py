@@ -207,6 +207,15 @@ class ChildRow(Struct, kw_only=True):
     since: int
 
 
+def due_order(row: ProcessRow | DecisionRow | ActivityRow | TimerRow) -> tuple[int, int, int, str]:
+    """Return what rows that are due are sorted by: the deadline, then the same on every store."""
+    if isinstance(row, TimerRow):
+        return row.deadline, 0, row.key, row.id
+    if isinstance(row, ActivityRow):
+        return row.deadline, 1, row.number, ""
+    return row.deadline, 2 if isinstance(row, DecisionRow) else 3, row.key, ""
+
+
 MAX_FAILURES = 10
 """Decisions in a row that may fail or time out before a process is parked."""
 

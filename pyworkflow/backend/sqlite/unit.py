@@ -32,6 +32,7 @@ from pyworkflow.ledger.rows import (
     DecisionRow,
     ProcessRow,
     TimerRow,
+    due_order,
 )
 
 R = TypeVar("R")
@@ -176,7 +177,7 @@ class SQLiteUnit(Looking):
             *(self._timers.loaded((v[0], v[1]), timer_from(v)) for v in self.rows("timers_due", values)),
         ]  # fmt: skip
         found = [row for row in rows if row is not None and row.deadline < NEVER]
-        return sorted(found, key=lambda row: row.deadline)[:limit]
+        return sorted(found, key=due_order)[:limit]
 
     # -- what the rules change -----------------------------------------------------------------------------------------------------
 

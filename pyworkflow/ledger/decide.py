@@ -27,6 +27,7 @@ from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, Pyworkf
 from pyworkflow.event import ActivityEvent, DecisionEvent, DecisionRejectedEvent
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.lifecycle import (
+    OPEN,
     Start,
     begin,
     cancel,
@@ -95,8 +96,10 @@ def complete_decision(unit: Unit, key: int, token: str, decisions: Sequence[Deci
     unit.changed(process)
     for item in checked:
         _APPLY[type(item.decision)](unit, process, item)
-    if not closing:
-        _settle(unit, row)
+        if process.status != OPEN:
+            # By its last decision; or the end of its parent, which it asked for, has ended it too.
+            return True
+    _settle(unit, row)
     return True
 
 

@@ -92,6 +92,7 @@ class _Checker:
         self.started: dict[str, int] = {}
         self.timers: set[str] = set()
         self.children: set[str] = set()
+        self.twice: list[str] = []
         self.signals: list[str] = []
         self.open_decision: int | None = None
         self.seen = 0
@@ -108,6 +109,8 @@ class _Checker:
         self._compare_process(events)
         self._compare_decision(len(events))
         self._compare_open()
+        for child in self.twice:
+            self.violated("I19", f"child {child!r} was started while it was open")
         return self.found
 
     def _read(self) -> list[Event]:
@@ -161,7 +164,7 @@ class _Checker:
             self.signals.append(event.signal.id)
         elif isinstance(event, DecisionRejectedEvent):
             if isinstance(event.decision, StartChildProcess):
-                self.children.discard(event.decision.process.id)
+                self._not_started(event.decision.process.id)
         elif isinstance(event, ProcessTimedOutEvent | ProcessTerminatedEvent):
             self.closing.append(seq)
 
@@ -181,8 +184,16 @@ class _Checker:
         elif isinstance(decision, CancelTimer):
             self.timers.discard(decision.id)
         elif isinstance(decision, StartChildProcess):
-            self._begins("I19", self.children, decision.process.id, seq)
+            if decision.process.id in self.children:
+                self.twice.append(decision.process.id)
             self.children.add(decision.process.id)
+
+    def _not_started(self, child: str) -> None:
+        # A child that is open already cannot be started again, and stays open.
+        if child in self.twice:
+            self.twice.remove(child)
+        else:
+            self.children.discard(child)
 
     def _begins(self, invariant: str, known: set[str], item: str, seq: int) -> None:
         if item in known:

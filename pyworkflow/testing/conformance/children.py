@@ -8,7 +8,9 @@ from pyworkflow.decision import (
     ChildPolicy,
     CompleteProcess,
     ContinueProcess,
+    Decision,
     FailProcess,
+    RequestCancelProcess,
     StartChildProcess,
 )
 from pyworkflow.event import ChildProcessEvent, DecisionRejectedEvent
@@ -101,6 +103,27 @@ class Children(Contract):
         assert kid.status is status
         asked = kid.history[-1].type == "cancel_requested"
         assert asked == (workflow == "polite")
+
+    @pytest.mark.parametrize(
+        "more", [[], [CompleteProcess(1)], [StartChildProcess(Process("order"))]]
+    )
+    def test_a_child_that_ends_its_parent_and_so_itself_decides_no_more(
+        self, backend: Backend, more: list[Decision]
+    ) -> None:
+        self.requires(backend, Capability.EXTERNAL)
+        task = self.family(backend, ChildPolicy.TERMINATE)
+        backend.complete_decision_task(task, [RequestCancelProcess("parent"), *more])
+
+        assert backend.process_by_id("parent").status is Status.CANCELED
+        assert backend.process_by_id("kid").status is Status.TERMINATED
+        assert backend.processes() == []
+
+    def test_an_open_child_is_not_started_again(self, backend: Backend) -> None:
+        self.family(backend)
+        backend.signal_process("parent", "again")
+        self.decide(backend, StartChildProcess(Process("order", id="kid")))
+
+        assert isinstance(self.decision(backend).process.history[-2], DecisionRejectedEvent)
 
     def test_the_end_of_a_child_of_a_closed_parent_disturbs_nobody(self, backend: Backend) -> None:
         task = self.family(backend)

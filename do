@@ -64,8 +64,9 @@ def test(args: list[str]) -> int:
     pytest = ["-m", "pytest", "-n", "auto", "--dist", "loadgroup"]
     if passed:
         return become(pytest)
-    run(pytest)
-    say("✗ the tests have run, but a check before them failed: see above")
+    # Said before the tests, because the last line belongs to pytest's summary.
+    say("✗ a check failed: the tests run all the same, and the exit code will be 1")
+    call(pytest)
     return 1
 
 
@@ -87,8 +88,8 @@ def lint(args: list[str]) -> int:
 def format(args: list[str]) -> int:
     """Repair what ruff can, and lay the code out."""
     prepare("test")
-    fixed = run(["-m", "ruff", "check", "--fix", *args])
-    return run(["-m", "ruff", "format", *args]) or fixed
+    fixed = call(["-m", "ruff", "check", "--fix", *args])
+    return call(["-m", "ruff", "format", *args]) or fixed
 
 
 @task
@@ -131,6 +132,14 @@ def python(args: list[str]) -> int:
     """Run the environment's Python: ./do python [ARGUMENTS]."""
     prepare("test")
     return become(args, cwd=Path.cwd())
+
+
+@task
+def run(args: list[str]) -> int:
+    """Run one of the environment's programs: ./do run pyworkflow --help."""
+    if not args:
+        sys.exit("usage: ./do run COMMAND [ARGUMENTS]")
+    return shell(args)
 
 
 @task
@@ -211,7 +220,7 @@ def install(name: str) -> None:
                 [sys.executable, "-m", "venv", "--clear", str(VENV)],
                 hint="Install python3-venv (Debian's name for it) or uv, and run ./do again.",
             )
-        elif run(["-c", "import pip"], quiet=True):
+        elif call(["-c", "import pip"], quiet=True):
             must("add pip to .venv", [str(PYTHON), "-m", "ensurepip"])
         command = [str(PYTHON), "-m", "pip", "install", "--quiet"]
     requirements = ["--require-hashes", "-r", f"requirements/{name}.txt"]
@@ -310,7 +319,7 @@ def execute(
     return process.returncode, process.stdout
 
 
-def run(args: Sequence[str], *, quiet: bool = False) -> int:
+def call(args: Sequence[str], *, quiet: bool = False) -> int:
     """Run the environment's Python at the top of this folder; return its exit code."""
     output = subprocess.DEVNULL if quiet else None
     command = [str(PYTHON), *args]

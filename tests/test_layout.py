@@ -4,10 +4,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from configparser import ConfigParser
+from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from pyworkflow.backend.registry import BUILT_IN, GROUP
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +33,17 @@ def test_setup_cfg_holds_the_metadata() -> None:
 
     # With a project table, setuptools would ignore the metadata of setup.cfg.
     assert "project" not in pyproject
+
+
+def test_the_entry_points_open_the_built_in_backends_as_the_registry_does() -> None:
+    setup = ConfigParser(delimiters=("=",), interpolation=None)
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    lines = setup["options.entry_points"][GROUP].strip().splitlines()
+    points = dict(map(str.strip, line.split("=")) for line in lines)
+
+    opened = {name: EntryPoint(name, points[name], GROUP).load() for name in points}
+
+    assert opened == {name: import_module(module).open_url for name, module in BUILT_IN.items()}
 
 
 def test_the_wheel_holds_the_files_of_the_package_and_no_others(tmp_path: Path) -> None:

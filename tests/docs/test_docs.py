@@ -1,5 +1,10 @@
-"""The docs are true: blocks run, tables equal what is declared."""
+"""The docs are true: blocks run, tables equal what is declared.
 
+A Python block that begins with a comment such as ``# shop.py`` is a file of that name for the later blocks of its page. A ``sh`` block is run
+like a Python block. A ``text`` block says what the block right before it prints; ``…`` in it stands for anything.
+"""
+
+import os
 import re
 import subprocess
 import sys
@@ -16,18 +21,39 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [(page.name, block) for page in PAGES for block in BLOCK.findall(page.read_text())]
+RUN = re.compile(
+    r"^```(python|sh)\n(.*?)^```\n(?:\n?```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL
+)
+RUNS = [(page, found) for page in PAGES for found in RUN.finditer(page.read_text())]
+FILE = re.compile(r"# (\w+\.py)\n")
+COMMANDS_FIRST = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=lambda value: str(value)[:20])
-def test_a_block_runs(page: str, block: str, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(block)
+def named(found: object) -> str:
+    return found[2][:20] if isinstance(found, re.Match) else str(getattr(found, "name", found))
+
+
+@pytest.mark.parametrize(("page", "found"), RUNS, ids=named)
+def test_a_block_runs(page: Path, found: re.Match[str], tmp_path: Path) -> None:
+    for _, other in (run for run in RUNS if run[0] == page and run[1].start() < found.start()):
+        if other[1] == "python" and (name := FILE.match(other[2])):
+            (tmp_path / name[1]).write_text(other[2])
+    program = tmp_path / (name[1] if (name := FILE.match(found[2])) else "program.py")
+    program.write_text(found[2])
 
     done = subprocess.run(
-        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [*([sys.executable] if found[1] == "python" else ["sh", "-eu"]), str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": COMMANDS_FIRST},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert done.returncode == 0, done.stderr
+    if found[3] is not None:
+        wanted = ".*".join(re.escape(part) for part in found[3].split("…"))
+        assert re.fullmatch(wanted, done.stdout), done.stdout
 
 
 def test_the_first_program_prints_its_result() -> None:

@@ -139,6 +139,7 @@ class Activity:
         scheduled_timeout: Seconds it may wait for a worker.
         execution_timeout: Seconds one attempt may take.
         heartbeat_timeout: Seconds that may pass between two heartbeats.
+        auto_heartbeat: Whether a `Worker` sends heartbeats for it while it runs, three per `heartbeat_timeout`.
         auto_complete: Whether a plain return value completes the activity. If not, somebody calls ``manager.complete_task`` later.
         retry: When a failed attempt is tried again before the decider hears of it; None for never.
         at_most_once: Whether losing the worker is an `ActivityTimedOut` for the decider. If not, another worker does the work again.
@@ -150,6 +151,7 @@ class Activity:
     scheduled_timeout: ClassVar[float] = 60
     execution_timeout: ClassVar[float] = YEAR
     heartbeat_timeout: ClassVar[float] = YEAR
+    auto_heartbeat: ClassVar[bool] = False
     auto_complete: ClassVar[bool] = True
     retry: ClassVar[Retry | None] = None
     at_most_once: ClassVar[bool] = False
@@ -233,6 +235,7 @@ class ActivityFunction(Generic[P, R]):
         self.heartbeat_timeout: float = settings.pop(
             "heartbeat_timeout", Activity.heartbeat_timeout
         )
+        self.auto_heartbeat: bool = settings.pop("auto_heartbeat", False)
         self.auto_complete: bool = settings.pop("auto_complete", True)
         self.retry: Retry | None = settings.pop("retry", None)
         self.at_most_once: bool = settings.pop("at_most_once", False)
@@ -321,6 +324,7 @@ def activity(
     scheduled_timeout: float = ...,
     execution_timeout: float = ...,
     heartbeat_timeout: float = ...,
+    auto_heartbeat: bool = ...,
     auto_complete: bool = ...,
     retry: Retry | None = ...,
     at_most_once: bool = ...,

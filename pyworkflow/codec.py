@@ -6,7 +6,7 @@ history) say here how they look in JSON. Nothing is ever imported or called by a
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 
@@ -16,6 +16,17 @@ T = TypeVar("T")
 
 Json = Any
 """A value that JSON can carry: None, bool, int, float, str, list, or dict with str keys."""
+
+
+@runtime_checkable
+class _Model(Protocol):
+    """What pydantic's models can do, without importing it."""
+
+    def model_dump(self, *, mode: str) -> Any: ...
+
+    @classmethod
+    def model_validate(cls, obj: object) -> Any: ...
+
 
 _writers: dict[type, Callable[[Any], Any]] = {}
 _readers: dict[type, Callable[[Any], Any]] = {}
@@ -37,12 +48,16 @@ def _write(value: object) -> object:
     for cls in type(value).__mro__:
         if (write := _writers.get(cls)) is not None:
             return write(value)
+    if isinstance(value, _Model):
+        return value.model_dump(mode="json")
     raise PayloadError(type(value).__name__, "a value of this type cannot be written as JSON")
 
 
 def _read(cls: type, value: object) -> object:
     read = _readers.get(cls)
     if read is None:
+        if issubclass(cls, _Model):
+            return cls.model_validate(value)
         raise PayloadError(cls.__name__, "a value of this type cannot be read from JSON")
     return read(value)
 

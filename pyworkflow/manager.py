@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
 
-from msgspec import structs
-
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Pending, Reuse
 from pyworkflow.backend.registry import connect
-from pyworkflow.codec import Json, to_plain
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, Named, name_of
 from pyworkflow.errors import UnknownActivityError, UnknownWorkflowError
 from pyworkflow.event import Event
@@ -102,16 +100,14 @@ class Manager:
         """The activity classes and functions."""
         return tuple(self._activities.values())
 
+    def find_activity(self, name: str) -> AnyActivity | None:
+        """Return the activity of a name, if this program has it."""
+        return self._activities.get(name)
+
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
-        """Start a process and return its id; see `Backend.start_process`.
-
-        The input may also be a dataclass, a msgspec struct or a pydantic model.
-        """
-        plain = to_plain(process.input) if _is_typed(process.input) else process.input
-        if plain is not process.input:
-            process = structs.replace(process, input=plain)
+        """Start a process and return its id; see `Backend.start_process`."""
         return self.backend.start_process(process, reuse=reuse)
 
     def signal_process(
@@ -252,7 +248,3 @@ class Manager:
 
 def _id(process: Process | str) -> str:
     return process if isinstance(process, str) else str(process.id)
-
-
-def _is_typed(value: Json) -> bool:
-    return not isinstance(value, str | int | float | bool | list | tuple | dict | None)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from pyworkflow.codec import Json, encode
+from pyworkflow.codec import Json, encode, to_plain
 from pyworkflow.errors import InvalidRequestError, PayloadError
 
 MAX_NAME = 256
@@ -105,7 +105,7 @@ def check_seconds(seconds: float | timedelta, what: str, *, positive: bool = Fal
 
 
 def check_payload(value: Json, what: str) -> bytes:
-    """Return a payload as JSON.
+    """Return a payload as JSON: plain values, and whatever the codec writes as such (dataclasses, structs, models, dates).
 
     Raises:
         PayloadError: It is not JSON that every backend can carry (NaN, infinity, NUL, a lone surrogate, an integer beyond 64 bits, a
@@ -144,7 +144,21 @@ def _check_value(value: Json, what: str, depth: int) -> None:
         for item in value:
             _check_value(item, what, depth - 1)
     else:
-        raise PayloadError(what, f"has a value of type {kind.__name__}, which is not JSON")
+        _check_value(_plain(value, what), what, depth)
+
+
+def _plain(value: object, what: str) -> Json:
+    """Return a dataclass, struct, model, date, UUID or the like as JSON data."""
+    if not isinstance(value, _NO_JSON):
+        try:
+            return to_plain(value)
+        except PayloadError:
+            pass
+    raise PayloadError(what, f"has a value of type {type(value).__name__}, which is not JSON")
+
+
+# The library would write these, but the reader could not tell them from text or a list.
+_NO_JSON = (bytes, bytearray, memoryview, set, frozenset)
 
 
 def _check_str(text: str, what: str) -> None:

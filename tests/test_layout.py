@@ -39,7 +39,7 @@ def test_the_entry_points_open_the_built_in_backends_as_the_registry_does() -> N
     setup = ConfigParser(delimiters=("=",), interpolation=None)
     setup.read(ROOT / "setup.cfg", "utf-8")
     lines = setup["options.entry_points"][GROUP].strip().splitlines()
-    points = dict(map(str.strip, line.split("=")) for line in lines)
+    points = {name.strip(): point.strip() for name, point in (line.split("=") for line in lines)}
 
     opened = {name: EntryPoint(name, points[name], GROUP).load() for name in points}
 

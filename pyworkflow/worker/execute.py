@@ -2,25 +2,28 @@
 
 import asyncio
 import inspect
+import threading
 import traceback
 from typing import Any
 
-from pyworkflow.activity import Activity, ActivityMonitor, running
+from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity, running
 from pyworkflow.backend.base import FailedDecision
-from pyworkflow.codec import to_plain
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import check_payload
 from pyworkflow.workflow import decisions_of
 
 
 def execute(
     manager: Manager, task: ActivityTask, monitor: ActivityMonitor
 ) -> ActivityResult | None:
-    """Execute an activity; return how it ended, or None if somebody else completes it later."""
+    """Execute an activity; return how it ended, or None if somebody else completes it later.
+
+    Raises:
+        KeyboardInterrupt: The user interrupts the main thread.
+    """
     try:
         activity = manager.activity_for_task(task, monitor)
         with running(activity):
@@ -28,30 +31,39 @@ def execute(
             if inspect.isawaitable(returned):
                 returned = asyncio.run(_awaited(returned))
         return _result(activity, returned)
-    except Exception as error:
+    except KeyboardInterrupt as error:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        return failure(error)
+    except BaseException as error:  # SystemExit in an activity is no reason to end the worker
         return failure(error)
 
 
 async def execute_async(
     manager: Manager, task: ActivityTask, monitor: ActivityMonitor
 ) -> ActivityResult | None:
-    """Execute an activity in the running event loop; what is no coroutine function runs in a thread."""
+    """Execute an activity in the running event loop.
+
+    Raises:
+        CancelledError: The coroutine was canceled, or canceled itself.
+    """
     try:
         activity = manager.activity_for_task(task, monitor)
         with running(activity):
-            if is_async(activity):
-                returned = await activity.execute()
-            else:
-                returned = await asyncio.to_thread(activity.execute)
+            returned = activity.execute()
+            if inspect.isawaitable(returned):
+                returned = await returned
         return _result(activity, returned)
-    except Exception as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # as above
         return failure(error)
 
 
-def is_async(activity: Activity) -> bool:
+def is_async(activity: AnyActivity) -> bool:
     """Tell whether an activity's work is a coroutine function."""
-    function = getattr(activity, "function", None)
-    return inspect.iscoroutinefunction(activity.execute) or inspect.iscoroutinefunction(function)
+    work = activity.execute if isinstance(activity, type) else activity.function
+    return inspect.iscoroutinefunction(work)
 
 
 async def _awaited(thing: Any) -> Any:
@@ -61,31 +73,33 @@ async def _awaited(thing: Any) -> Any:
 def _result(activity: Activity, returned: Any) -> ActivityResult | None:
     if isinstance(returned, ActivityResult):
         return returned
-    if not activity.auto_complete:
-        return None
-    value = returned if isinstance(returned, _PLAIN) else to_plain(returned)
-    check_payload(value, "result")
-    return ActivityCompleted(value)
+    return ActivityCompleted(returned) if activity.auto_complete else None
 
 
-_PLAIN = (type(None), str, int, float, bool, list, tuple, dict)
-
-
-def failure(error: Exception) -> ActivityResult:
+def failure(error: BaseException) -> ActivityResult:
     """Return the result that an exception stands for."""
     if isinstance(error, ActivityCanceled | ActivityFailed):
         return error
     shown = "".join(traceback.format_exception(error))
-    return ActivityFailed(str(error) or type(error).__name__, shown, type(error).__name__)
+    kind = type(error).__name__
+    # The code of a SystemExit alone would say nothing.
+    reason = str(error) if isinstance(error, Exception) else f"{kind}: {error}"
+    return ActivityFailed(reason or kind, shown, kind)
 
 
 def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecision:
-    """Ask the workflow of a task; return its decisions, or how it failed."""
+    """Ask the workflow of a task; return its decisions, or how it failed.
+
+    Raises:
+        KeyboardInterrupt: The user interrupts.
+    """
     try:
         workflow = manager.workflow_for_task(task)
         return decisions_of(workflow.decide(task.process), task.process)
     except PyworkflowError as error:
         return FailedDecision(str(error))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit in a decider is no reason to end the worker
         shown = "".join(traceback.format_exception(error))
         return FailedDecision(f"{type(error).__name__}: {error}", shown)

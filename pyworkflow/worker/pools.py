@@ -1,16 +1,19 @@
 """Where activities run: in threads, or in one event loop."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from threading import Thread
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask
-from pyworkflow.worker.execute import execute, execute_async
+from pyworkflow.worker.execute import execute, execute_async, failure, is_async
+
+log = logging.getLogger("pyworkflow.worker")
 
 Report = Callable[[ActivityTask, ActivityResult | None], None]
 
@@ -43,20 +46,34 @@ class Pool(ABC):
 
 
 class ThreadPool(Pool):
-    """Runs each activity in one of several threads."""
+    """Runs each activity in one of several threads. They are daemons: one that hangs does not hold up the end of the program."""
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
-        self._threads = ThreadPoolExecutor(size, "pyworkflow-activity")
+        self._tasks: SimpleQueue[ActivityTask | None] = SimpleQueue()
+        self._threads: list[Thread] = []
 
     def submit(self, task: ActivityTask) -> None:
-        self._threads.submit(self._execute, task)
-
-    def _execute(self, task: ActivityTask) -> None:
-        self.report(task, execute(self.manager, task, self.monitor(task)))
+        """Begin to execute a task."""
+        if len(self._threads) < self.size:
+            name = f"pyworkflow-activity-{len(self._threads)}"
+            thread = Thread(target=self._run, daemon=True, name=name)
+            self._threads.append(thread)
+            thread.start()
+        self._tasks.put(task)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the threads that have nothing to do."""
+        for _ in self._threads:
+            self._tasks.put(None)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            self.report(task, self.execute(task))
+
+    def execute(self, task: ActivityTask) -> ActivityResult | None:
+        """Execute a task in the present thread."""
+        return execute(self.manager, task, self.monitor(task))
 
 
 class AsyncPool(Pool):
@@ -64,18 +81,36 @@ class AsyncPool(Pool):
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
-        self._loop = asyncio.new_event_loop()
+        self._threads = ThreadPool(manager, size, report)
         self._running: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-loop")
         self._thread.start()
 
+    def submit(self, task: ActivityTask) -> None:
+        """Begin to execute a task."""
+        activity = self.manager.find_activity(task.activity_execution.activity)
+        if activity is not None and is_async(activity):
+            self._loop.call_soon_threadsafe(self._begin, task)
+        else:
+            self._threads.submit(task)
+
+    def close(self) -> None:
+        """Cancel the coroutines."""
+        self._threads.close()
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(5)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._closing:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # asyncio stops the loop when a task of the user's own raises one of these; the other activities go on.
+                log.exception("an activity tried to end the event loop")
         self._loop.close()
-
-    def submit(self, task: ActivityTask) -> None:
-        self._loop.call_soon_threadsafe(self._begin, task)
 
     def _begin(self, task: ActivityTask) -> None:
         running = self._loop.create_task(self._execute(task))
@@ -83,13 +118,17 @@ class AsyncPool(Pool):
         running.add_done_callback(self._running.discard)
 
     async def _execute(self, task: ActivityTask) -> None:
-        self.report(task, await execute_async(self.manager, task, self.monitor(task)))
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(5)
+        try:
+            result = await execute_async(self.manager, task, self.monitor(task))
+        except asyncio.CancelledError as error:
+            if self._closing:
+                raise
+            result = failure(error)
+        self.report(task, result)
 
     def _end(self) -> None:
+        self._closing = True
         for running in self._running:
             running.cancel()
-        self._loop.call_soon(self._loop.stop)
+        # One more round, in which the coroutines hear of it.
+        self._loop.call_soon(self._loop.call_soon, self._loop.stop)

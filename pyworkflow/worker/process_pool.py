@@ -1,19 +1,19 @@
 """Activities in OS processes of their own: one that crashes its process is a failed activity, not a dead worker."""
 
 import multiprocessing
+import signal
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
-from threading import Thread
+from threading import Lock
 from typing import Any
 
 from pyworkflow.activity import ActivityMonitor, AnyActivity
-from pyworkflow.codec import Json
-from pyworkflow.errors import PyworkflowError
+from pyworkflow.codec import Json, to_plain
+from pyworkflow.errors import PyworkflowError, UnknownActivityError
 from pyworkflow.manager import Manager
-from pyworkflow.result import ActivityFailed, ActivityResult
+from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
 from pyworkflow.worker.execute import execute, failure
-from pyworkflow.worker.pools import Pool, Report
+from pyworkflow.worker.pools import Report, ThreadPool
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -30,10 +30,14 @@ class _Bench:
 
 def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
     """Execute what comes through the pipe, until it closes."""
+    # Ctrl-C and service managers signal the whole group; only the worker decides what becomes of an activity. Handlers that do nothing,
+    # and not SIG_IGN, which the programs that an activity starts would inherit.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     bench: Any = _Bench(activities)
 
     def heartbeat(details: Json) -> bool:
-        pipe.send(("heartbeat", details))
+        pipe.send(("heartbeat", to_plain(details)))
         told = pipe.recv()
         if isinstance(told, PyworkflowError):
             raise told
@@ -42,49 +46,68 @@ def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
     while True:
         try:
             task = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
-        pipe.send(("result", execute(bench, task, ActivityMonitor(heartbeat))))
+        pipe.send(("result", _portable(execute(bench, task, ActivityMonitor(heartbeat)))))
 
 
-class ProcessPool(Pool):
-    """Runs each activity in one of several OS processes, which are kept and used again.
+def _portable(result: ActivityResult | None) -> ActivityResult | None:
+    """Return a result that goes through the pipe whatever classes its value is made of."""
+    if not isinstance(result, ActivityCompleted):
+        return result
+    try:
+        return ActivityCompleted(to_plain(result.result))
+    except PyworkflowError as error:
+        return failure(error)
+
+
+class ProcessPool(ThreadPool):
+    """Runs each activity in one of several OS processes, which are kept and used again; a thread drives each.
 
     A process that dies, of whatever cause, fails the one activity it was executing and is replaced.
     """
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
-        self._tasks: SimpleQueue[ActivityTask | None] = SimpleQueue()
-        self._activities = {activity.name: activity for activity in manager.activities}
-        self._threads = [Thread(target=self._run, daemon=True) for _ in range(size)]
-        for thread in self._threads:
-            thread.start()
+        self._lock = Lock()
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
 
-    def submit(self, task: ActivityTask) -> None:
-        self._tasks.put(task)
+    def execute(self, task: ActivityTask) -> ActivityResult | None:
+        """Have a task executed by a child process."""
+        name = task.activity_execution.activity
+        if self.manager.find_activity(name) is None:
+            return failure(UnknownActivityError(name, "this program does not have it"))
+        try:
+            child = self._take()
+        except Exception as error:  # a class that cannot be sent to a process, for example
+            return failure(error)
+        result = child.execute(task, self.monitor(task))
+        with self._lock:
+            self._busy.discard(child)
+            if child.alive:
+                self._idle.append(child)
+        return result
 
     def close(self) -> None:
-        for _ in self._threads:
-            self._tasks.put(None)
-
-    def _run(self) -> None:
-        """Drive one child process after the other."""
-        child: _Child | None = None
-        while (task := self._tasks.get()) is not None:
-            if task.activity_execution.activity not in self._activities:
-                self.report(task, ActivityFailed("this program does not have the activity"))
-                continue
-            try:
-                child = child or _Child(self._activities)
-                result = child.execute(task, self.monitor(task))
-            except Exception as error:  # a class that cannot be sent to a process, for example
-                result = failure(error)
-            if child is not None and not child.alive:
-                child = None
-            self.report(task, result)
-        if child is not None:
+        """End the child processes, those that are busy by force."""
+        super().close()
+        with self._lock:
+            idle, busy = self._idle, self._busy
+            self._idle, self._busy = [], set()
+        for child in busy:
+            child.kill()
+        for child in idle:
             child.close()
+
+    def _take(self) -> "_Child":
+        with self._lock:
+            child = self._idle.pop() if self._idle else None
+        if child is None:
+            child = _Child({activity.name: activity for activity in self.manager.activities})
+        with self._lock:
+            self._busy.add(child)
+        return child
 
 
 class _Child:
@@ -113,8 +136,12 @@ class _Child:
             code = self._process.exitcode
             return ActivityFailed(f"its process ended with exit code {code}", None, "ProcessDied")
 
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
     def close(self) -> None:
-        """End the process."""
+        """End the process, which has nothing to do."""
         self._pipe.close()
         self._process.join(5)
         if self._process.is_alive():

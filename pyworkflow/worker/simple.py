@@ -6,7 +6,7 @@ from logging import Logger
 from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Capability, Completion, FailedDecision, Poll
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -69,6 +69,10 @@ class SimpleWorker(ABC):
             self._handle(task, logger)
         except StaleTaskError as error:
             logger.warning("what %s did does not count: %s", self.name, error)
+        except KeyboardInterrupt:
+            if Capability.LEASES in self.manager.backend.capabilities:
+                self.manager.backend.release_tasks([task])
+            raise
         return True
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll, Turn
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -36,6 +36,8 @@ POOLS: dict[str, type[Pool]] = {
     "asyncio": AsyncPool,
     "process": ProcessPool,
 }
+
+_Finished = tuple[ActivityTask, ActivityResult | None]
 
 DECISIONS_AT_ONCE = 100
 """Decisions that are claimed together; they take microseconds each."""
@@ -88,10 +90,12 @@ class Worker:
         self._pool_kind = POOLS[pool]
         self._decisions = decisions
         self._activities = activities
-        self._finished: SimpleQueue[Completion] = SimpleQueue()
+        self._finished: SimpleQueue[_Finished | None] = SimpleQueue()
         self._unsent: list[Completion] = []
+        self._handed_off: list[ActivityTask] = []
         self._keeper = LeaseKeeper(manager.backend, lease)
         self._busy = 0
+        self._failures = 0
         self._stopping = threading.Event()
         self._at_once = False
 
@@ -101,6 +105,7 @@ class Worker:
         """Finish what is begun and have `run` return; a second call gives it back unfinished."""
         self._at_once = self._stopping.is_set()
         self._stopping.set()
+        self._finished.put(None)
         self.manager.backend.wake()
 
     def run(self) -> None:
@@ -134,12 +139,19 @@ class Worker:
 
     def _work(self, pool: Pool) -> None:
         while not self._stopping.is_set():
-            self._round(pool, self._polls(), POLL_SECONDS)
+            polls = self._polls()
+            if not polls and not self._unsent and not self._handed_off:
+                self._collect(POLL_SECONDS)
+            self._round(pool, polls, POLL_SECONDS)
 
     def _drain(self, pool: Pool) -> None:
         end = time.monotonic() + self.grace
-        while (self._busy or self._unsent) and time.monotonic() < end and not self._at_once:
-            self._collect(0.05)
+        while self._busy or self._unsent or self._handed_off:
+            left = end - time.monotonic()
+            if left <= 0 or self._at_once:
+                break
+            if not self._unsent and not self._handed_off:
+                self._collect(left)
             self._round(pool, [], 0)
         self._collect(0)
         self._round(pool, [], 0)
@@ -161,10 +173,13 @@ class Worker:
         """Send what is finished, ask for more, and begin it."""
         self._collect(0)
         sent, self._unsent = self._unsent, []
-        if not sent and not polls:
-            return
+        turn = Turn([], [])
         try:
-            turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
+            if self._handed_off:
+                self._keeper.hand_off(self._handed_off)
+                self._handed_off = []
+            if sent or polls:
+                turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
         except BackendUnavailableError as error:
             self._unsent = sent + self._unsent
             self._pause(error)
@@ -177,42 +192,51 @@ class Worker:
             if isinstance(task, DecisionTask):
                 self._unsent.append(Completion(task, decide(self.manager, task)))
             else:
-                self._busy += 1
-                pool.submit(task)
+                self._begin(pool, task)
 
-    _failures = 0
+    def _begin(self, pool: Pool, task: ActivityTask) -> None:
+        activity = self.manager.find_activity(task.activity_execution.activity)
+        if activity is not None and activity.auto_heartbeat:
+            self._keeper.beat(task, activity.heartbeat_timeout / 3)
+        self._busy += 1
+        pool.submit(task)
 
     def _pause(self, error: BackendUnavailableError) -> None:
         """Wait before trying again; what is finished is kept."""
-        if self._stopping.is_set() and self.manager.backend.closed:
+        if self.manager.backend.closed:
             raise error
         log.warning("the backend cannot be used: %s", error)
         self._failures += 1
-        self._stopping.wait(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE))
         if self._stopping.is_set():
             time.sleep(0.1)
+        else:
+            self._stopping.wait(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE))
 
     def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
         """Take a result from the pool, in any thread."""
-        if result is None:
-            self._keeper.hand_off(task)
-        self._finished.put(Completion(task, result or _HANDED_OFF))
+        self._finished.put((task, result))
         self.manager.backend.wake()
 
     def _has_news(self) -> bool:
         return self._stopping.is_set() or not self._finished.empty()
 
     def _collect(self, wait: float) -> None:
-        """Take all results that are there; wait for the first."""
+        """Take all results that are there; wait for the first, or for `stop`."""
         try:
-            completion = self._finished.get(timeout=wait) if wait else self._finished.get_nowait()
+            finished = self._finished.get(timeout=wait) if wait else self._finished.get_nowait()
             while True:
-                self._busy -= 1
-                if completion.outcome is not _HANDED_OFF:
-                    self._unsent.append(completion)
-                completion = self._finished.get_nowait()
+                if finished is not None:
+                    self._take(*finished)
+                finished = self._finished.get_nowait()
         except Empty:
             return
+
+    def _take(self, task: ActivityTask, result: ActivityResult | None) -> None:
+        self._busy -= 1
+        if result is None:
+            self._handed_off.append(task)
+        else:
+            self._unsent.append(Completion(task, result))
 
     def _settle(self, completion: Completion, refused: PyworkflowError | None) -> None:
         """Deal with the backend's answer to a completion."""
@@ -236,7 +260,3 @@ class Worker:
                 outcome.reason,
                 extra={"details": outcome.details},
             )
-
-
-_HANDED_OFF = ActivityFailed("handed off")
-"""Stands for the result of an activity that somebody else completes."""

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,15 +56,50 @@ def exit_code(error: PyworkflowError) -> int:
 
 
 @contextmanager
-def opened(context: click.Context) -> Iterator[Any]:
-    """Open the backend that the command line names, and close it at the end."""
+def opened(context: click.Context, workflows: Iterable[str] = ()) -> Iterator[Any]:
+    """Open the backend that the command line names, and close it at the end.
+
+    Args:
+        context: Knows the backend.
+        workflows: Names of the workflows that the program of the command line has, for hints.
+
+    Raises:
+        BackendUnavailableError: It cannot be used.
+    """
     from pyworkflow.backend.registry import connect
 
     url: str = context.obj["backend"]
-    if url == DEFAULT_BACKEND:
-        Path(".pyworkflow").mkdir(mode=0o700, exist_ok=True)
-    with connect(url) as backend:
+    _see_to_directory(url)
+    with connect(url) as backend, hinting(backend, workflows):
         yield backend
+
+
+@contextmanager
+def hinting(backend: Any, workflows: Iterable[str] = ()) -> Iterator[None]:
+    """Have errors about something unknown say what may have been meant."""
+    try:
+        yield
+    except UnknownResourceError as error:
+        from pyworkflow.cli.suggest import hinted
+
+        raise hinted(error, backend, workflows) from error
+
+
+def _see_to_directory(url: str) -> None:
+    """Make the directory of the default database; of any other, see that it is there: a misspelt path shall not become one."""
+    scheme, separator, path = url.partition(":///")
+    if not separator or scheme.rpartition("+")[2] != "sqlite":
+        return
+    folder = Path(path).parent
+    try:
+        if url == DEFAULT_BACKEND:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        elif not folder.is_dir():
+            what = "is no directory" if folder.exists() else "does not exist"
+            raise BackendUnavailableError(f"the directory {folder} of {path} {what}")
+    except OSError as error:
+        told = f"the directory {folder} cannot be used: {error.strerror}"
+        raise BackendUnavailableError(told) from error
 
 
 def json_option(function: F) -> F:
@@ -74,6 +109,18 @@ def json_option(function: F) -> F:
     )
 
 
+def process_argument(function: F) -> F:
+    """Add the argument that names a process, as ``id`` or ``id:run``."""
+    return click.argument("process_id", callback=_checked_id)(function)
+
+
+def _checked_id(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    _, _, run = name.partition(":")
+    if run.isascii() and run.isdigit() and (len(run) > 18):
+        raise click.BadParameter("there is no run of such a number", context, parameter)
+    return name
+
+
 def parsed(text: str, what: str) -> Json:
     """Return JSON given as text, as ``@file``, or as ``-`` for standard input.
 
@@ -81,11 +128,14 @@ def parsed(text: str, what: str) -> Json:
         InvalidRequestError: It is no JSON, or the file cannot be read.
     """
     if text == "-":
-        text = sys.stdin.read()
+        try:
+            text = sys.stdin.read()
+        except UnicodeError as error:
+            raise InvalidRequestError(what, f"is no UTF-8: {error}") from error
     elif text.startswith("@"):
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise InvalidRequestError(f"{what} {text!r}", str(error)) from error
     try:
         return json.loads(text)

@@ -9,7 +9,8 @@ from datetime import datetime as DateTime
 import click
 
 from pyworkflow.cli.common import FAILED, duration, json_option, opened
-from pyworkflow.cli.output import emit, safe
+from pyworkflow.cli.help import Command
+from pyworkflow.cli.output import emit, instant, safe
 from pyworkflow.clock import SystemClock, to_datetime
 
 
@@ -27,7 +28,7 @@ def progress(label: str, shown: bool) -> Iterator[Callable[[int, int], None] | N
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
@@ -45,22 +46,25 @@ def check(context: click.Context, as_json: bool) -> None:
     context.exit(FAILED if violations else 0)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--older", required=True, help="Age since their end, such as 30d or 12h.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @click.pass_context
-def purge(context: click.Context, older: str, yes: bool) -> None:
+def purge(context: click.Context, older: str, yes: bool, as_json: bool) -> None:
     """Remove processes that closed long ago, with their histories."""
     before = _now() - timedelta(seconds=duration(older))
     if not yes:
-        click.confirm(
-            f"Remove all processes closed before {before:%Y-%m-%d %H:%M:%S} UTC?", abort=True
-        )
+        question = f"Remove all processes closed before {instant(before)} UTC?"
+        click.confirm(question, abort=True, err=True)
     total = 0
     with opened(context) as backend:
         while removed := backend.purge(before):
             total += removed
-    click.echo(f"{total} removed")
+    if as_json:
+        emit({"action": "purge", "removed": total, "closed_before": before})
+    else:
+        click.echo(f"{total} removed")
 
 
 def _now() -> DateTime:

@@ -1,42 +1,18 @@
-"""Commands for looking on: watch, why, queues."""
+"""Commands for looking on: why, queues."""
 
 from datetime import datetime as DateTime
 from typing import Any
 
 import click
 
-from pyworkflow.backend.base import FeedEntry, Pending
-from pyworkflow.cli.common import json_option, opened
-from pyworkflow.cli.output import emit, instant, safe, short, table
-from pyworkflow.cli.process import describe
+from pyworkflow.backend.base import Pending
+from pyworkflow.cli.common import json_option, opened, process_argument
+from pyworkflow.cli.help import Command
+from pyworkflow.cli.output import emit, fields, instant, safe, short, state, table
 
 
-@click.command()
-@click.option("--from-start", is_flag=True, help="Begin with the oldest event instead of the next.")
-@click.option("--limit", type=int, help="Stop after this many events.")
-@json_option
-@click.pass_context
-def watch(context: click.Context, from_start: bool, limit: int | None, as_json: bool) -> None:
-    """Print the events of all processes as they are recorded, also by other programs."""
-    seen = 0
-    with opened(context) as backend:
-        cursor = 0 if from_start else backend.feed_end()
-        while limit is None or seen < limit:
-            entries: list[FeedEntry] = backend.feed(cursor, wait=60)
-            for entry in entries[: None if limit is None else limit - seen]:
-                seen += 1
-                emit(entry) if as_json else click.echo(_line(entry))
-            cursor = entries[-1].cursor if entries else cursor
-
-
-def _line(entry: FeedEntry) -> str:
-    event = entry.event
-    name = f"{entry.process_id}#{entry.seq}"
-    return safe(f"{instant(event.datetime)}  {name:40}  {event.type:18}  {describe(event)}")
-
-
-@click.command()
-@click.argument("process_id")
+@click.command(cls=Command)
+@process_argument
 @json_option
 @click.pass_context
 def why(context: click.Context, process_id: str, as_json: bool) -> None:
@@ -45,7 +21,15 @@ def why(context: click.Context, process_id: str, as_json: bool) -> None:
         process = backend.process_by_id(process_id)
         pending = backend.pending(process_id)
     if as_json:
-        emit({"id": process.id, "status": process.status, "pending": pending})
+        emit(
+            {
+                "id": process.id,
+                "run": process.run,
+                "workflow": process.workflow,
+                "status": state(process),
+                "pending": [fields(item) for item in pending],
+            }
+        )
     elif not process.is_open:
         click.echo(f"it is {process.status.value} and waits for nothing")
     elif not pending:
@@ -100,7 +84,7 @@ def _child(item: Pending) -> str:
     return f"child process {item.id} ({item.name}) is open since {_at(item.since)}"
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 @click.pass_context
 def queues(context: click.Context, as_json: bool) -> None:

@@ -4,8 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from pyworkflow.codec import Json, to_plain
+
+if TYPE_CHECKING:
+    from pyworkflow.process import Process
 
 _KEEP = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -29,8 +35,20 @@ def instant(moment: DateTime | None) -> str:
 
 
 def emit(value: object) -> None:
-    """Print a value as one JSON document on one line."""
-    print(json.dumps(to_plain(value), ensure_ascii=False, default=str))
+    """Print a value as one JSON document on one line, at once: somebody may read along."""
+    print(json.dumps(to_plain(value), ensure_ascii=False, default=str), flush=True)
+
+
+def fields(struct: Struct) -> dict[str, Any]:
+    """Return the fields of an event or another struct for machines: all of them, also those that have their default."""
+    tag = struct.__struct_config__.tag
+    named = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return named if tag is None else {"type": tag, **named}
+
+
+def state(process: "Process") -> str:
+    """Return the state of a process in a word: its status, or ``parked``."""
+    return "parked" if process.parked else process.status.value
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:

@@ -1,13 +1,17 @@
-"""Commands about processes: start, list, show, history, signal, cancel, terminate, retry."""
+"""Commands about processes: start, list, show, signal, cancel, terminate, retry."""
 
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from pyworkflow.backend.base import Reuse
-from pyworkflow.cli.common import DONE, FAILED, json_option, opened, parsed
-from pyworkflow.cli.output import emit, instant, safe, short, table
-from pyworkflow.event import Event
+from pyworkflow.cli.app import app_option, managed
+from pyworkflow.cli.common import DONE, FAILED, json_option, opened, parsed, process_argument
+from pyworkflow.cli.help import Command
+from pyworkflow.cli.output import emit, instant, safe, short, state, table
+from pyworkflow.codec import to_plain
+from pyworkflow.errors import InvalidRequestError, ProcessClosedError, UnknownProcessError
 from pyworkflow.process import Process, Status
 from pyworkflow.values import check_seconds
 
@@ -18,7 +22,7 @@ def summary(process: Process) -> dict[str, Any]:
         "id": process.id,
         "run": process.run,
         "workflow": process.workflow,
-        "status": "parked" if process.parked else process.status.value,
+        "status": state(process),
         "tags": list(process.tags),
         "parent": process.parent,
         "input": process.input,
@@ -29,17 +33,9 @@ def summary(process: Process) -> dict[str, Any]:
     }
 
 
-def describe(event: Event) -> str:
-    """Return what an event says beside its type, on one line."""
-    told = {n: getattr(event, n) for n in event.__struct_fields__ if n != "datetime"}
-    from pyworkflow.codec import to_plain
-
-    plain = to_plain(told)
-    return short(plain, 100) if plain else ""
-
-
-@click.command()
+@click.command(cls=Command)
 @click.argument("workflow")
+@app_option(required=False)
 @click.option("--input", "given", default="null", help="JSON, @file, or - for standard input.")
 @click.option("--id", "process_id", help="Its id; a new one if left out.")
 @click.option("--tag", "tags", multiple=True, help="A tag; up to five.")
@@ -55,6 +51,7 @@ def describe(event: Event) -> str:
 def start(
     context: click.Context,
     workflow: str,
+    app: str | None,
     given: str,
     process_id: str | None,
     tags: tuple[str, ...],
@@ -66,17 +63,19 @@ def start(
     process = Process(workflow, process_id, parsed(given, "input"), tags)
     if wait is not None:
         check_seconds(wait, "wait")
-    with opened(context) as backend:
-        started = backend.start_process(process, reuse=Reuse(reuse))
+    # A backend and a manager have these two methods in common.
+    with opened(context) if app is None else managed(context, app) as starter:
+        started = starter.start_process(process, reuse=Reuse(reuse))
         if wait is None:
-            emit({"id": started}) if as_json else click.echo(safe(started))
+            done = {"action": "start", "id": started, "workflow": workflow}
+            emit(done) if as_json else click.echo(safe(started))
             return
-        ended = backend.wait_for_process(started, wait)
-    emit(summary(ended)) if as_json else _print_process(ended)
+        ended = starter.wait_for_process(started, wait)
+    emit({"action": "start", **summary(ended)}) if as_json else _print_process(ended)
     context.exit(DONE if ended.status is Status.COMPLETED else FAILED)
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.option("--workflow", help="Only processes of this workflow.")
 @click.option("--tag", help="Only processes with this tag.")
 @click.option(
@@ -119,7 +118,7 @@ def list_(
         (
             p.id,
             p.workflow,
-            summary(p)["status"],
+            state(p),
             instant(p.started),
             instant(p.closed),
             ",".join(p.tags),
@@ -141,19 +140,13 @@ def _print_process(process: Process) -> None:
                 if isinstance(value, str)
                 else instant(value)
                 if hasattr(value, "year")
-                else short(_plain(value), 200)
+                else short(to_plain(value), 200)
             )
             click.echo(f"{name:9} {safe(shown)}")
 
 
-def _plain(value: Any) -> Any:
-    from pyworkflow.codec import to_plain
-
-    return to_plain(value)
-
-
-@click.command()
-@click.argument("process_id")
+@click.command(cls=Command)
+@process_argument
 @json_option
 @click.pass_context
 def show(context: click.Context, process_id: str, as_json: bool) -> None:
@@ -167,71 +160,88 @@ def show(context: click.Context, process_id: str, as_json: bool) -> None:
         click.echo(f"{'events':9} {len(process.history)}")
 
 
-@click.command()
-@click.argument("process_id")
-@click.option(
-    "--since", type=click.IntRange(min=0), default=0, help="Only events after this number."
-)
-@json_option
-@click.pass_context
-def history(context: click.Context, process_id: str, since: int, as_json: bool) -> None:
-    """Print the history of a process; with --json, one event a line."""
-    with opened(context) as backend:
-        events = backend.history(process_id, since)
-    if as_json:
-        for event in events:
-            emit(event)
-        return
-    rows = [(n, instant(e.datetime), e.type, describe(e)) for n, e in enumerate(events, since + 1)]
-    table(("#", "time (UTC)", "event", "what"), rows, "no such events")
-
-
-@click.command()
-@click.argument("process_id")
+@click.command(cls=Command)
+@process_argument
 @click.argument("name")
 @click.option("--data", default="{}", help="JSON, @file, or - for standard input.")
 @click.option("--signal-id", help="Your id of this signal: repeating it changes nothing.")
+@json_option
 @click.pass_context
 def signal(
-    context: click.Context, process_id: str, name: str, data: str, signal_id: str | None
+    context: click.Context,
+    process_id: str,
+    name: str,
+    data: str,
+    signal_id: str | None,
+    as_json: bool,
 ) -> None:
     """Tell a process something."""
     told = parsed(data, "data")
     with opened(context) as backend:
         backend.signal_process(process_id, name, told, signal_id=signal_id)
+    if as_json:
+        emit({"action": "signal", "id": process_id, "signal": name, "signal_id": signal_id})
 
 
-@click.command()
-@click.argument("process_id")
-@click.option("--details", default="null", help="JSON: why.")
+@click.command(cls=Command)
+@process_argument
+@click.option("--details", default="null", help="JSON, @file, or - for standard input: why.")
+@json_option
 @click.pass_context
-def cancel(context: click.Context, process_id: str, details: str) -> None:
+def cancel(context: click.Context, process_id: str, details: str, as_json: bool) -> None:
     """Cancel a process: ask it to, if its workflow handles that; else close it."""
     why = parsed(details, "details")
     with opened(context) as backend:
         backend.cancel_process(process_id, why)
+        if as_json:
+            status = state(backend.process_by_id(process_id))
+            emit({"action": "cancel", "id": process_id, "status": status})
 
 
-@click.command()
-@click.argument("process_id")
+@click.command(cls=Command)
+@process_argument
 @click.option("--reason", help="Why, in a line.")
+@json_option
 @click.pass_context
-def terminate(context: click.Context, process_id: str, reason: str | None) -> None:
+def terminate(context: click.Context, process_id: str, reason: str | None, as_json: bool) -> None:
     """Close a process by force."""
     with opened(context) as backend:
         backend.terminate_process(process_id, reason)
+    if as_json:
+        emit({"action": "terminate", "id": process_id, "reason": reason})
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("process_id", required=False)
 @click.option("--all", "every", is_flag=True, help="All parked processes.")
+@json_option
 @click.pass_context
-def retry(context: click.Context, process_id: str | None, every: bool) -> None:
+def retry(context: click.Context, process_id: str | None, every: bool, as_json: bool) -> None:
     """Have a parked process decided again, or all of them."""
     if bool(process_id) == every:
         raise click.UsageError("name a process, or say --all")
     with opened(context) as backend:
-        ids = [p.id for p in backend.processes(parked=True)] if every else [process_id]
-        for parked in ids:
-            backend.retry_process(parked)
-            click.echo(safe(parked))
+        done = _retry_all(backend) if process_id is None else [_retry(backend, process_id)]
+    if as_json:
+        emit({"action": "retry", "ids": done})
+        return
+    for retried in done:
+        click.echo(safe(retried))
+
+
+def _retry(backend: Any, process_id: str) -> str:
+    process = backend.process_by_id(process_id)
+    if process.is_open and not process.parked:
+        raise InvalidRequestError(f"process {process_id!r}", "is not parked; nothing was changed")
+    backend.retry_process(process_id)
+    return process_id
+
+
+def _retry_all(backend: Any) -> list[str]:
+    done: list[str] = []
+    for process in backend.processes(parked=True):
+        # Somebody may have closed it meanwhile: the others are retried all the same.
+        with suppress(ProcessClosedError, UnknownProcessError):
+            backend.retry_process(process.id)
+            done.append(process.id)
+    return done

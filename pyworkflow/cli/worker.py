@@ -1,62 +1,26 @@
 """The command that works."""
 
-import importlib
 import logging
-import sys
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import click
 
-from pyworkflow.cli.common import opened
-from pyworkflow.errors import InvalidRequestError
+from pyworkflow.cli.app import app_option, managed
+from pyworkflow.cli.common import json_option
+from pyworkflow.cli.help import Command
+from pyworkflow.cli.output import emit, safe
+from pyworkflow.values import check_seconds
 
 
-def load(app: str) -> tuple[list[Any], list[Any]]:
-    """Return the workflow and activity classes of ``module`` or ``module:name``.
-
-    The operator names the module on the command line; no name from data is ever imported.
-
-    Raises:
-        InvalidRequestError: There is no such module or name, or it has no workflows or activities.
-    """
-    module_name, _, name = app.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-        found: Any = getattr(module, name) if name else list(vars(module).values())
-    except Exception as error:  # a module that is being imported may raise anything
-        raise InvalidRequestError(f"app {app!r}", f"{type(error).__name__}: {error}") from error
-    things = list(found) if isinstance(found, Iterable) else [found]
-    workflows = [thing for thing in things if _is_workflow(thing)]
-    activities = [thing for thing in things if _is_activity(thing)]
-    if not workflows and not activities:
-        raise InvalidRequestError(f"app {app!r}", "has no workflows or activities")
-    return workflows, activities
-
-
-def _is_workflow(thing: object) -> bool:
-    from pyworkflow.workflow import DefaultWorkflow, RuleSetWorkflow, Workflow
-
-    bases = (Workflow, DefaultWorkflow, RuleSetWorkflow)
-    return isinstance(thing, type) and issubclass(thing, Workflow) and thing not in bases
-
-
-def _is_activity(thing: object) -> bool:
-    from pyworkflow.activity import Activity, ActivityFunction
-
-    return isinstance(thing, ActivityFunction) or (
-        isinstance(thing, type) and issubclass(thing, Activity) and thing is not Activity
-    )
-
-
-@click.command()
-@click.option(
-    "-A", "--app", required=True, help="module or module:name with the workflows and activities."
-)
+@click.command(cls=Command)
+@app_option(required=True)
 @click.option("--category", default="default", show_default=True, help="The queue.")
-@click.option("--concurrency", default=8, show_default=True, help="Activities at a time.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Activities at a time.",
+)
 @click.option(
     "--pool",
     type=click.Choice(["thread", "asyncio", "process"]),
@@ -73,6 +37,7 @@ def _is_activity(thing: object) -> bool:
     help="Seconds until others take over from a worker that is gone.",
 )
 @click.option("--grace", default=30.0, show_default=True, help="Seconds to finish in when stopped.")
+@json_option
 @click.pass_context
 def worker(
     context: click.Context,
@@ -84,16 +49,19 @@ def worker(
     activities: bool,
     lease: float,
     grace: float,
+    as_json: bool,
 ) -> None:
     """Work until stopped: decide processes and execute activities."""
-    from pyworkflow.manager import Manager
+    if not decisions and not activities:
+        raise click.UsageError("--no-decisions and --no-activities leave nothing to do")
+    check_seconds(lease, "lease", positive=True)
+    check_seconds(grace, "grace")
     from pyworkflow.worker import Worker
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    workflows, functions = load(app)
-    with opened(context) as backend:
+    with managed(context, app) as manager:
         works = Worker(
-            Manager(backend, workflows, functions),
+            manager,
             category=category,
             concurrency=concurrency,
             pool=pool,
@@ -102,7 +70,18 @@ def worker(
             lease=lease,
             grace=grace,
         )
-        click.echo(
-            f"{works.identity} polls category {category!r} on {context.obj['backend']}", err=True
+        polls = (
+            f"{works.identity} polls category {category!r} of the {manager.backend.name} backend"
         )
+        click.echo(safe(polls), err=True)
+        if as_json:
+            emit(
+                {
+                    "action": "worker",
+                    "identity": works.identity,
+                    "category": category,
+                    "workflows": [workflow.name for workflow in manager.workflows],
+                    "activities": [activity.name for activity in manager.activities],
+                }
+            )
         works.run()

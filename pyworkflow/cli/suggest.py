@@ -1,0 +1,60 @@
+"""What somebody may have meant who misspelt a command, a process id or a workflow."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyworkflow.errors import (
+    PyworkflowError,
+    UnknownProcessError,
+    UnknownResourceError,
+    UnknownWorkflowError,
+)
+
+LOOKED_THROUGH = 1000
+"""Open processes, and processes in any state, among which a similar id is looked for."""
+
+
+def similar(name: str, names: Iterable[str]) -> str:
+    """Return a question that names what comes closest, or the empty text.
+
+    What begins with the name comes first: people type the beginning of a long id.
+    """
+    from difflib import get_close_matches
+
+    known = [other for other in dict.fromkeys(names) if other]
+    begun = [other for other in known if name and other.startswith(name)]
+    close = begun or get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def hinted(
+    error: UnknownResourceError, backend: Any, workflows: Iterable[str] = ()
+) -> UnknownResourceError:
+    """Return an error that says what may have been meant, or the same error.
+
+    Args:
+        error: Something unknown was named.
+        backend: Where it was looked for.
+        workflows: Names of the workflows that the program of the command line has.
+    """
+    try:
+        if type(error) is UnknownProcessError:
+            name, _, _ = error.name.partition(":")
+            question = similar(name, (str(p.id) for p in _processes(backend)))
+        elif type(error) is UnknownWorkflowError:
+            known = [*workflows, *(p.workflow for p in _processes(backend))]
+            question = similar(error.name, known) or (
+                "" if workflows else "name its program with --app, or start its worker first"
+            )
+        else:
+            return error
+    except PyworkflowError:
+        return error
+    return type(error)(error.name, "; ".join(filter(None, (error.detail, question))))
+
+
+def _processes(backend: Any) -> list[Any]:
+    return [
+        *backend.processes(limit=LOOKED_THROUGH),
+        *backend.processes(status=None, limit=LOOKED_THROUGH),
+    ]

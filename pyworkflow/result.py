@@ -165,7 +165,7 @@ _ACTIVITY_RESULTS: dict[str, type[ActivityResult]] = {
     cls.type: cls for cls in (ActivityCompleted, ActivityCanceled, ActivityFailed, ActivityTimedOut)
 }
 
-register(ActivityResult, ActivityResult.to_json, ActivityResult.from_json)
+register(ActivityResult, lambda result: result.to_json(), ActivityResult.from_json)
 
 
 class ProcessResult(Struct, frozen=True, tag_field="type", omit_defaults=True):

@@ -91,8 +91,8 @@ def manager(path: str) -> Manager:
 
 
 def main() -> None:
-    path, lease, decisions = sys.argv[1:4]
-    works = Worker(manager(path), lease=float(lease), grace=5, decisions=decisions == "all")
+    path, lease, kinds, pool = sys.argv[1:5]
+    works = Worker(manager(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
     works.run()
 
 

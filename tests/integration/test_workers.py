@@ -42,9 +42,12 @@ def working(of: Manager, **settings: Any) -> Iterator[Worker]:
         assert not thread.is_alive()
 
 
-def spawn(path: Path, lease: float = 1.0, kinds: str = "all") -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.integration.program", str(path), str(lease), kinds]
-    return subprocess.Popen(command, cwd=ROOT)
+def spawn(
+    path: Path, lease: float = 1.0, kinds: str = "all", pool: str = "thread"
+) -> subprocess.Popen[bytes]:
+    program = [sys.executable, "-m", "tests.integration.program"]
+    command = [*program, str(path), str(lease), kinds, pool]
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
 
 
 def appear(path: Path) -> str:
@@ -171,6 +174,34 @@ def test_sigterm_gives_the_work_to_another_worker(tmp_path: Path) -> None:
         second.terminate()
         second.wait(30)
         first.wait(30)
+
+
+def test_a_second_sigterm_does_not_wait_for_an_activity_that_hangs(tmp_path: Path) -> None:
+    path, began = tmp_path / "w.db", tmp_path / "began"
+    of = manager(str(path))
+    child = spawn(path, lease=600)
+    of.start_process(Process(OneWorkflow, input=["slow", str(began)]))
+    appear(began)
+    child.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
+
+    assert child.wait(30) == 0
+    assert of.backend.poll_activity_task() is not None, "it was not given back"
+
+
+def test_ctrl_c_leaves_the_activities_in_processes_to_finish(tmp_path: Path) -> None:
+    path, began = tmp_path / "w.db", tmp_path / "began"
+    of = manager(str(path))
+    child = spawn(path, lease=600, pool="process")
+    process_id = of.start_process(Process(OneWorkflow, input=["slow", str(began)]))
+    appear(began)
+    os.killpg(child.pid, signal.SIGINT)
+    began.with_name("began.end").touch()
+
+    assert child.wait(30) == 0
+    events = [event.type for event in of.history(process_id)]
+    assert events[-2:] == ["activity_started", "activity"]
 
 
 def test_a_killed_workers_activity_is_done_again_and_counted_once(tmp_path: Path) -> None:

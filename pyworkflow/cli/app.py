@@ -125,7 +125,7 @@ def _made(app: str, factory: Callable[..., Any]) -> "Manager":
     try:
         inspect.signature(factory).bind()
     except (TypeError, ValueError):
-        told = f"is {_told(factory)} that needs parameters; {WANTED}"
+        told = f"is {_told(factory)}, which needs parameters; {WANTED}"
         raise InvalidRequestError(f"app {app!r}", told) from None
     try:
         made = factory()
@@ -136,7 +136,7 @@ def _made(app: str, factory: Callable[..., Any]) -> "Manager":
     if inspect.iscoroutine(made):
         made.close()
     if not isinstance(made, Manager):
-        told = f"is {_told(factory)} that returned {_told(made)}; {WANTED}"
+        told = f"is {_told(factory)}, which returned {_told(made)}; {WANTED}"
         raise InvalidRequestError(f"app {app!r}", told)
     return made
 
@@ -151,7 +151,7 @@ def _told(thing: object) -> str:
         return f"the function {thing.__name__}"
     if inspect.ismodule(thing):
         return f"the module {thing.__name__}"
-    return f"of type {type(thing).__name__}"
+    return f"an object of type {type(thing).__name__}"
 
 
 def _sorted(things: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -21,14 +21,16 @@ def drawn(command: click.Command, context: click.Context) -> str:
     """
     from rich_click import RichCommand, RichContext, RichGroup
 
+    class Group(RichGroup):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(self.commands)
+
     copy: RichCommand
     if isinstance(command, click.Group):
         names = command.list_commands(context)
         found = {name: command.get_command(context, name) for name in names}
         commands = {name: sub for name, sub in found.items() if sub is not None}
-        copy = RichGroup(
-            name=command.name, commands=commands, params=command.params, help=command.help
-        )
+        copy = Group(name=command.name, commands=commands, params=command.params, help=command.help)
     else:
         copy = RichCommand(name=command.name, params=command.params, help=command.help)
     return copy.get_help(RichContext(copy, info_name=context.info_name, parent=context.parent))

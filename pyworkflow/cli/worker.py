@@ -1,6 +1,7 @@
 """The command that works."""
 
 import logging
+import signal
 
 import click
 
@@ -73,6 +74,9 @@ def worker(
         polls = (
             f"{works.identity} polls category {category!r} of the {manager.backend.name} backend"
         )
+        # Whoever reads the lines below may stop the worker at once, before it has handlers of its own.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: works.stop())
         click.echo(safe(polls), err=True)
         if as_json:
             emit(

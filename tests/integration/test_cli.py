@@ -1,21 +1,33 @@
 """The command line, on a SQLite file."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import apsw
 import pytest
 
+from pyworkflow.backend.base import FeedEntry, Pending
+from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.cli import COMMANDS
-from pyworkflow.decision import CompleteProcess, ScheduleActivity, Timer
+from pyworkflow.cli.events import followed
+from pyworkflow.decision import CompleteProcess, ContinueProcess, ScheduleActivity, Timer
+from pyworkflow.event import AnyEvent
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
+from pyworkflow.testing.clock import FakeClock
 from tests.integration.program import OneWorkflow, StepsWorkflow, manager
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs/reference/cli.md"
 
 
 class Shell:
@@ -24,15 +36,25 @@ class Shell:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "pyworkflow", "--backend", f"sqlite:///{self.path}", *words]
+
     def run(self, *words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "pyworkflow", "--backend", f"sqlite:///{self.path}", *words],
+        return execute(self.command(*words), ROOT, given)
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+        with subprocess.Popen(
+            self.command(*words),
             cwd=ROOT,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            input=given,
-            timeout=60,
-        )
+        ) as program:
+            try:
+                yield program
+            finally:
+                program.kill()
 
     def json(self, *words: str) -> Any:
         done = self.run(*words, "--json")
@@ -40,11 +62,29 @@ class Shell:
         return json.loads(done.stdout)
 
     def refused(self, code: int, *words: str, given: str = "") -> str:
-        done = self.run(*words, given=given)
-        assert done.returncode == code, done
-        assert len(done.stderr.splitlines()) == 1
-        assert done.stderr.startswith("error: ")
-        return done.stderr
+        return refusal(code, self.run(*words, given=given))
+
+
+def execute(
+    command: list[str], folder: Path, given: str = "", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        input=given,
+        timeout=60,
+    )
+
+
+def refusal(code: int, done: "subprocess.CompletedProcess[str]") -> str:
+    assert done.returncode == code, done
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    return done.stderr
 
 
 @pytest.fixture
@@ -145,8 +185,21 @@ def test_a_store_that_cannot_be_used_is_told(shell: Shell, of: Manager, tmp_path
         "no database at all, but a text that is long enough to have a header " * 9
     )
     assert "no SQLite database" in other.refused(3, "list")
+
+
+def test_only_the_default_database_gets_a_directory(shell: Shell, tmp_path: Path) -> None:
     shell.path = tmp_path / "missing" / "x.db"
-    shell.refused(3, "list")
+    assert str(tmp_path / "missing") in shell.refused(3, "list")
+    assert not shell.path.parent.exists()
+
+    plain = [sys.executable, "-m", "pyworkflow", "list"]
+    assert execute(plain, tmp_path).returncode == 0
+    assert (tmp_path / ".pyworkflow/pyworkflow.db").exists()
+
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / ".pyworkflow").touch()
+    assert "the directory .pyworkflow" in refusal(3, execute(plain, occupied))
 
 
 def test_control_characters_of_data_do_not_reach_the_terminal(shell: Shell, of: Manager) -> None:
@@ -156,3 +209,402 @@ def test_control_characters_of_data_do_not_reach_the_terminal(shell: Shell, of: 
     shown = shell.run("show", "one").stdout + shell.run("history", "one").stdout
 
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["lits"], "no such command 'lits': did you mean 'list'?"),
+        (["zzz"], "no such command 'zzz'"),
+        (["list", "--jsn"], "no such option '--jsn': did you mean '--json'?"),
+        (["list", "--status", "bogus"], "'bogus' is not one of"),
+        (["list", "--limit", "0"], "'--limit'"),
+        (["list", "more"], "unexpected extra argument"),
+        (["start"], "missing argument 'WORKFLOW'"),
+        (["worker"], "missing option '-A'"),
+        (["worker", "--app", "json", "--lease", "nan"], "lease"),
+        (["worker", "--app", "json", "--concurrency", "0"], "'--concurrency'"),
+        (["worker", "--app", "json", "--no-decisions", "--no-activities"], "nothing to do"),
+        (["retry"], "name a process"),
+        (["show", "one:99999999999999999999"], "no run of such a number"),
+        (["show", os.fsdecode(b"\xff")], "is no UTF-8"),
+    ],
+)
+def test_bad_usage_is_told_in_one_line(shell: Shell, words: list[str], told: str) -> None:
+    assert told in shell.refused(2, *words)
+
+
+def test_no_command_at_all_is_answered_with_help(shell: Shell) -> None:
+    done = shell.run()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_a_misspelt_name_is_answered_with_the_closest(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="invoice-2041"))
+
+    for known in ("invoice-2014", "invoice", "invoice-2041:7"):
+        assert "did you mean 'invoice-2041'?" in shell.refused(4, "show", known)
+    assert "did you mean" not in shell.refused(4, "show", "zzz")
+    assert "did you mean 'Steps'?" in shell.refused(4, "start", "Setps")
+    assert "--app" in shell.refused(4, "start", "zzz")
+    program = "tests.integration.program:OneWorkflow"
+    assert "did you mean 'One'?" in shell.refused(4, "start", "Onne", "--app", program)
+
+
+def test_each_change_is_told_as_one_object(shell: Shell, of: Manager) -> None:
+    given = shell.json("start", "Steps", "--id", "one")
+    assert given == {"action": "start", "id": "one", "workflow": "Steps"}
+    told = {"action": "signal", "id": "one", "signal": "go", "signal_id": "s"}
+    assert shell.json("signal", "one", "go", "--signal-id", "s") == told
+    canceled = {"action": "cancel", "id": "one", "status": "canceled"}
+    assert shell.json("cancel", "one") == canceled
+    of.start_process(Process(StepsWorkflow, id="two"))
+    ended = {"action": "terminate", "id": "two", "reason": "enough"}
+    assert shell.json("terminate", "two", "--reason", "enough") == ended
+
+    repeated = shell.json("purge", "--older", "1h", "--yes")
+    assert (repeated["action"], repeated["removed"]) == ("purge", 0)
+    assert shell.json("purge", "--older", "0", "--yes")["removed"] == 2
+    assert shell.json("list", "--all") == []
+
+
+def test_a_question_of_purge_stays_out_of_its_output(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+    of.terminate_process("one")
+
+    refused = shell.run("purge", "--older", "0", "--json", given="n\n")
+    assert (refused.returncode, refused.stdout) == (130, "")
+    agreed = shell.run("purge", "--older", "0", "--json", given="y\n")
+
+    assert json.loads(agreed.stdout)["removed"] == 1
+
+
+def test_a_started_process_is_waited_for(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+    decide(of, CompleteProcess(7))
+
+    ended = shell.json("start", "Steps", "--id", "one", "--wait", "60")
+
+    assert (ended["action"], ended["id"], ended["status"]) == ("start", "one", "completed")
+    of.start_process(Process(StepsWorkflow, id="two"))
+    shell.refused(6, "start", "Steps", "--id", "two", "--wait", "0", "--json")
+
+
+def test_a_worker_says_that_it_polls_and_leaves_in_good_order(shell: Shell) -> None:
+    app = "tests.integration.program"
+    with shell.running("worker", "--app", app, "--category", "night", "--json") as worker:
+        assert worker.stdout is not None
+        told = json.loads(worker.stdout.readline())
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(60) == 0
+    assert (told["action"], told["category"]) == ("worker", "night")
+    assert set(told["workflows"]) == {"One", "Steps"}
+    assert "step" in told["activities"]
+
+
+def park(path: Path, process_id: str) -> None:
+    clock = FakeClock()
+    with SQLiteBackend(path, clock=clock) as backend:
+        of = Manager(backend, [StepsWorkflow])
+        of.start_process(Process(StepsWorkflow, id=process_id))
+        while not of.process_by_id(process_id).parked:
+            clock.advance(3600)
+            task = of.next_decision()
+            assert task is not None
+            backend.fail_decision_task(task, "no idea")
+
+
+def test_only_a_parked_process_is_retried(shell: Shell) -> None:
+    park(shell.path, "stuck")
+    with manager(str(shell.path)).backend as backend:
+        of = Manager(backend, [StepsWorkflow])
+        of.start_process(Process(StepsWorkflow, id="fine"))
+        of.start_process(Process(StepsWorkflow, id="shut"))
+        of.terminate_process("shut")
+
+        assert "not parked" in shell.refused(2, "retry", "fine")
+        shell.refused(5, "retry", "shut")
+        shell.refused(4, "retry", "nobody")
+        assert len(of.history("fine")) == 1
+        assert shell.json("show", "stuck")["status"] == "parked"
+        assert shell.json("why", "stuck")["status"] == "parked"
+
+        assert shell.json("retry", "stuck") == {"action": "retry", "ids": ["stuck"]}
+        shell.refused(2, "retry", "stuck")
+        assert shell.json("retry", "--all") == {"action": "retry", "ids": []}
+
+
+PROGRAM = """
+from pyworkflow.manager import Manager
+from pyworkflow.workflow import Workflow
+
+class GreetWorkflow(Workflow):
+    def decide(self, process):
+        return []
+
+app = Manager.connect("sqlite:///own.db", [GreetWorkflow])
+both = [GreetWorkflow, 3]
+nothing = []
+number = 3
+
+def make():
+    return app
+
+def needing(what):
+    return app
+
+def wrong():
+    return 3
+
+def failing():
+    raise RuntimeError("two\\nlines")
+
+async def later():
+    return app
+"""
+
+
+def start_of(app: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "pyworkflow", "start", "Greet", "--id", "one", "--app", app]
+    return execute(command, folder, **environment)
+
+
+def ids(path: Path) -> list[str | None]:
+    with SQLiteBackend(path) as backend:
+        return [process.id for process in backend.processes()]
+
+
+@pytest.mark.parametrize("name", ["program:app", "program:make"])
+def test_the_program_may_be_a_manager_or_make_one(name: str, tmp_path: Path) -> None:
+    done = start_of(name, tmp_path)
+
+    assert (done.stdout, done.stderr) == ("one\n", "")
+    assert ids(tmp_path / "own.db") == ["one"]
+    assert not (tmp_path / ".pyworkflow").exists()
+
+
+def test_a_backend_that_is_named_goes_before_the_programs_own(tmp_path: Path) -> None:
+    done = start_of("program:app", tmp_path, PYWORKFLOW_BACKEND="sqlite:///named.db")
+
+    assert done.stdout == "one\n"
+    assert ids(tmp_path / "named.db") == ["one"]
+    assert ids(tmp_path / "own.db") == []
+
+
+@pytest.mark.parametrize("name", ["program", "program:GreetWorkflow"])
+def test_the_program_may_be_classes(name: str, tmp_path: Path) -> None:
+    assert start_of(name, tmp_path).stdout == "one\n"
+    assert ids(tmp_path / ".pyworkflow/pyworkflow.db") == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("program:number", "an object of type int"),
+        ("program:both", "holds an object of type int"),
+        ("program:nothing", "is empty"),
+        ("program:needing", "the function needing, which needs parameters"),
+        ("program:wrong", "the function wrong, which returned an object of type int"),
+        ("program:failing", "raised RuntimeError: two\\nlines"),
+        ("program:later", "the function later, which returned an object of type coroutine"),
+        ("program:mak", "module 'program' has no 'mak'; did you mean 'make'?"),
+        ("json", "has no workflows or activities"),
+        ("nowhere", "ModuleNotFoundError"),
+    ],
+)
+def test_a_program_of_another_kind_is_named(name: str, told: str, tmp_path: Path) -> None:
+    assert told in refusal(2, start_of(name, tmp_path))
+
+
+def test_a_history_is_followed_to_the_end(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+    of.start_process(Process(StepsWorkflow, id="other"))
+
+    with shell.running("history", "one", "--follow", "--json") as follower:
+        assert follower.stdout is not None
+        seen = [json.loads(follower.stdout.readline())]
+        of.signal_process("other", "hello")
+        of.signal_process("one", "hello")
+        seen.append(json.loads(follower.stdout.readline()))
+        of.terminate_process("one")
+        seen.extend(json.loads(line) for line in follower.stdout)
+
+        assert follower.wait(60) == 0
+    assert [(e["seq"], e["type"]) for e in seen] == [
+        (1, "process_started"),
+        (2, "signal"),
+        (3, "process_terminated"),
+    ]
+    past = shell.run("history", "one", "--json", "--follow", "--since", "2").stdout.splitlines()
+    assert [json.loads(line) for line in past] == seen[2:]
+    assert shell.run("history", "one", "--json").stdout.splitlines()[2:] == past
+    assert "process_terminated" in shell.run("history", "one", "--follow").stdout.splitlines()[-1]
+
+
+def test_following_ends_at_ctrl_c(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+
+    with shell.running("history", "one", "--follow") as follower:
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        assert "process_started" in follower.stdout.readline()
+        follower.send_signal(signal.SIGINT)
+
+        assert follower.wait(60) == 130
+        assert follower.stderr.read().strip() == ""
+
+
+class Scripted(MemoryBackend):
+    """Lets the next thing happen whenever somebody waits at the feed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script: list[Any] = []
+        self.waits: list[float] = []
+        self.reads = 0
+
+    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+        self.waits.append(wait)
+        self.script.pop(0)()
+        return super().feed(cursor, limit, 0)
+
+    def process_by_id(self, process_id: str) -> Process:
+        self.reads += 1
+        return super().process_by_id(process_id)
+
+
+def test_a_follower_sleeps_at_the_feed_and_reads_only_what_is_new_of_its_process() -> None:
+    backend = Scripted()
+    of = Manager(backend, [StepsWorkflow])
+    of.start_process(Process(StepsWorkflow, id="other"))
+    decide(of)
+    of.start_process(Process(StepsWorkflow, id="one"))
+    backend.script = [
+        lambda: of.signal_process("other", "x"),
+        lambda: None,
+        lambda: decide_about(of, "one", ContinueProcess()),
+        lambda: of.terminate_process("one"),
+    ]
+
+    seen = [(run, seq, event.type) for run, seq, event in followed(backend, "one")]
+
+    assert seen == [
+        (1, 1, "process_started"),
+        (1, 2, "decision_started"),
+        (1, 3, "decision"),
+        (2, 1, "process_started"),
+        (2, 2, "process_terminated"),
+    ]
+    assert len(backend.waits) == 4
+    assert all(wait > 1 for wait in backend.waits)
+    assert backend.reads == 4
+    backend.script = []
+    first = [(run, seq) for run, seq, _ in followed(backend, "one:1")]
+    assert first == [(1, 1), (1, 2), (1, 3)]
+
+
+def decide_about(of: Manager, process_id: str, decision: Any) -> None:
+    while (task := of.next_decision()) is not None:
+        of.complete_task(task, [decision] if task.process.id == process_id else [])
+        if task.process.id == process_id:
+            return
+    raise AssertionError(f"nothing to decide about {process_id}")
+
+
+def table_of(title: str) -> dict[str, list[str]]:
+    """Return first column and names in the second of the reference's table with a heading row."""
+    _, _, rest = REFERENCE.read_text().partition(f"\n{title}\n")
+    lines = rest.split("\n\n")[0].splitlines()[1:]
+    cells = [line.split("|")[1:-1] for line in lines]
+    return {name.strip(" `"): re.findall(r"`(\w+)`", told) for name, told in cells}
+
+
+def section(title: str) -> str:
+    return REFERENCE.read_text().partition(f"\n### {title}\n")[2].partition("\n##")[0]
+
+
+def first_column(text: str) -> list[str]:
+    return re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+
+
+def test_the_events_of_the_reference_are_those_that_there_are() -> None:
+    declared = {
+        kind.__struct_config__.tag: [n for n in kind.__struct_fields__ if n != "datetime"]
+        for kind in get_args(AnyEvent)
+    }
+
+    assert table_of("| type | fields |") == declared
+
+
+def test_json_has_the_fields_of_the_reference(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(OneWorkflow, id="one", input=["slow", "x"]))
+    decide(of, ScheduleActivity("slow", id="a"), Timer(60, id="t"))
+
+    why = shell.json("why", "one")
+    assert list(why) == ["id", "run", "workflow", "status", "pending"]
+    pending = first_column(section("`why`"))
+    assert pending == list(Pending.__struct_fields__)
+    assert [list(item) for item in why["pending"]] == [pending, pending]
+    common, _, _ = section("`history`").partition("The type says")
+    kinds = table_of("| type | fields |")
+    lines = shell.run("history", "one", "--json").stdout.splitlines()
+    assert len(lines) == 4
+    for event in map(json.loads, lines):
+        assert set(event) == {*first_column(common), *kinds[event["type"]]}
+    assert list(shell.json("show", "one")) == first_column(section("`show` and `list`"))
+
+
+@pytest.mark.parametrize("words", [["--version"], ["list"], ["show", "one"]])
+def test_nothing_is_imported_that_is_not_used(shell: Shell, of: Manager, words: list[str]) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+    python, *rest = shell.command(*words)
+
+    done = execute([python, "-X", "importtime", *rest], ROOT)
+
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
+    assert done.returncode == 0
+    assert "click" in imported
+    assert not imported & {"rich", "rich_click", "boto3", "blinker", "difflib"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+@pytest.mark.parametrize("words", [["--help"], ["start", "--help"], ["list"]])
+def test_a_terminal_gets_rules(shell: Shell, of: Manager, words: list[str]) -> None:
+    import pty
+
+    of.start_process(Process(StepsWorkflow, id="one"))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        shell.command(*words), cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE
+    ) as program:
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        except OSError:
+            pass  # Linux tells the end of a terminal this way.
+        os.close(ours)
+
+    assert program.returncode == 0
+    assert "─" in shown.decode()
+    assert "─" not in shell.run(*words).stdout
+
+
+def test_a_reader_who_has_had_enough_is_no_error(shell: Shell, of: Manager) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+    ours, theirs = os.pipe()
+    os.close(ours)
+
+    done = subprocess.run(
+        shell.command("history", "one", "--json"), cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE
+    )
+    os.close(theirs)
+
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -11,9 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from blinker import Signal
 
+from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend.translate import WITH_PROCESS
 from pyworkflow.cli import COMMANDS
 from pyworkflow.testing.conformance.table import capability_table
 
@@ -26,6 +29,7 @@ RUN = re.compile(
 )
 RUNS = [(page, found) for page in PAGES for found in RUN.finditer(page.read_text())]
 FILE = re.compile(r"# (\w+\.py)\n")
+BLINKER = ROOT / "docs/guides/blinker.md"
 COMMANDS_FIRST = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -71,6 +75,14 @@ def test_the_capability_table_is_what_backends_declare(tmp_path: Path) -> None:
         )
 
     assert table in (ROOT / "docs/backends/index.md").read_text()
+
+
+def test_the_table_of_blinker_signals_names_each_with_its_process() -> None:
+    rows = re.findall(r"^\| `(on_\w+)` \|.*\|(.*)\|$", BLINKER.read_text(), re.MULTILINE)
+
+    declared = [name for name, value in vars(BlinkerBackend).items() if isinstance(value, Signal)]
+    assert sorted(name for name, _ in rows) == sorted(declared)
+    assert {name for name, told in rows if "`process`" in told} == WITH_PROCESS
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -297,6 +297,8 @@ class FailProcess(Decision, frozen=True, tag="fail_process"):
 class ContinueProcess(Decision, frozen=True, tag="continue_process"):
     """End this run and go on under the same id with a fresh history ("continue as new").
 
+    The new run keeps this run's category and timeout, unless it is of another workflow.
+
     Attributes:
         input: The input of the new run; this run's if left out.
         workflow: The workflow of the new run, if not this one's.

@@ -5,40 +5,35 @@ that made it, and never for what was refused. To hear what *other* OS processes 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime as DateTime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, ClassVar
 
 from blinker import Signal as BlinkerSignal
 
 from pyworkflow.backend.base import (
-    DEFAULT_CATEGORY,
     Backend,
     Capability,
     Completion,
     FailedDecision,
     FeedEntry,
-    Pending,
     Poll,
-    Queue,
-    Reuse,
     Turn,
 )
 from pyworkflow.backend.translate import WITH_PROCESS, signals_of
-from pyworkflow.codec import Json
+from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError, UnsupportedByBackendError
-from pyworkflow.event import Event
-from pyworkflow.ledger.invariants import Violation
-from pyworkflow.process import Process, Status
+from pyworkflow.event import ActivityAttemptEvent, ActivityEvent, DecisionEvent
+from pyworkflow.process import Process
 from pyworkflow.result import ActivityResult
-from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
 
 log = logging.getLogger("pyworkflow.blinker")
 
 
-class BlinkerBackend(Backend):
+class BlinkerBackend(Wrapper):
     """Sends blinker signals for what happens in another backend.
 
     Every signal has the keyword ``process_id``; its own keywords are in the guide. A receiver that raises is logged, and disturbs nobody.
@@ -80,14 +75,17 @@ class BlinkerBackend(Backend):
     def __init__(self, backend: Backend) -> None:
         if Capability.FEED not in backend.capabilities:
             raise UnsupportedByBackendError(f"the {backend.name} backend has no feed to tell of")
-        self.backend = backend
+        super().__init__(backend)
         self.name = f"blinker+{backend.name}"
-        self.capabilities = backend.capabilities
+        self._lock = Lock()
+        self._announced: dict[Key, list[_Announcement]] = {}
         backend.observe(self.tell)
 
     def tell(self, entries: list[FeedEntry]) -> None:
         """Send the signals of some events, in their order."""
         for entry in entries:
+            if self._announced and (made_by := self._made_by(entry)) is not None:
+                self._announce(made_by)
             for name, told in signals_of(entry):
                 signal: BlinkerSignal = getattr(self, name)
                 if signal.receivers and name in WITH_PROCESS:
@@ -108,94 +106,7 @@ class BlinkerBackend(Backend):
             except Exception:
                 log.exception("receiver %r failed", receiver)
 
-    def _completed(self, task: ActivityTask | DecisionTask, outcome: Any) -> None:
-        if isinstance(task, ActivityTask):
-            told = {"task": task, "result": outcome, "process_id": task.process_id}
-            self._send(self.on_complete_activity_task, told)
-        elif not isinstance(outcome, FailedDecision):
-            told = {"task": task, "decisions": list(outcome), "process_id": task.process.id}
-            self._send(self.on_complete_decision_task, told)
-
-    # -- the port: handed on -------------------------------------------------------------------------------------------------------
-
-    def register_workflow(
-        self,
-        name: str,
-        category: str = DEFAULT_CATEGORY,
-        timeout: float = 365 * 86_400,
-        decision_timeout: float = 60,
-        *,
-        handles_cancel: bool = False,
-    ) -> None:
-        self.backend.register_workflow(
-            name, category, timeout, decision_timeout, handles_cancel=handles_cancel
-        )
-
-    def register_activity(
-        self,
-        name: str,
-        category: str = DEFAULT_CATEGORY,
-        scheduled_timeout: float = 60,
-        execution_timeout: float = 365 * 86_400,
-        heartbeat_timeout: float = 365 * 86_400,
-        *,
-        retry: Retry | None = None,
-        at_most_once: bool = False,
-    ) -> None:
-        self.backend.register_activity(
-            name,
-            category,
-            scheduled_timeout,
-            execution_timeout,
-            heartbeat_timeout,
-            retry=retry,
-            at_most_once=at_most_once,
-        )
-
-    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
-        return self.backend.start_process(process, reuse=reuse)
-
-    def signal_process(
-        self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None
-    ) -> None:
-        self.backend.signal_process(process_id, name, data, signal_id=signal_id)
-
-    def cancel_process(self, process_id: str, details: Json = None) -> None:
-        self.backend.cancel_process(process_id, details)
-
-    def terminate_process(
-        self, process_id: str, reason: str | None = None, details: Json = None
-    ) -> None:
-        self.backend.terminate_process(process_id, reason, details)
-
-    def retry_process(self, process_id: str) -> None:
-        self.backend.retry_process(process_id)
-
-    def process_by_id(self, process_id: str) -> Process:
-        return self.backend.process_by_id(process_id)
-
-    def processes(
-        self,
-        workflow: str | None = None,
-        tag: str | None = None,
-        *,
-        status: Status | None = Status.OPEN,
-        parked: bool | None = None,
-        limit: int | None = None,
-        after: Process | None = None,
-    ) -> list[Process]:
-        return self.backend.processes(
-            workflow, tag, status=status, parked=parked, limit=limit, after=after
-        )
-
-    def history(self, process_id: str, since: int = 0) -> list[Event]:
-        return self.backend.history(process_id, since)
-
-    def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
-        return self.backend.wait_for_process(process_id, timeout)
-
-    def pending(self, process_id: str) -> list[Pending]:
-        return self.backend.pending(process_id)
+    # -- completions ---------------------------------------------------------------------------------------------------------------
 
     def turn(
         self,
@@ -204,61 +115,87 @@ class BlinkerBackend(Backend):
         wait: float = 0,
         stop: Callable[[], bool] | None = None,
     ) -> Turn:
-        turn = self.backend.turn(completions, polls, wait, stop)
-        for completion, refused in zip(completions, turn.errors, strict=True):
-            if refused is None:
-                self._completed(completion.task, completion.outcome)
+        with self._telling(completions) as outcomes:
+            turn = self.backend.turn(completions, polls, wait, stop)
+            outcomes.extend(turn.errors)
         return turn
-
-    def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
-        return self.backend.heartbeat_activity_task(task, details)
 
     def complete_decision_task(
         self, task: DecisionTask, decisions: Decision | Iterable[Decision]
     ) -> None:
         listed = [decisions] if isinstance(decisions, Decision) else list(decisions)
-        self.backend.complete_decision_task(task, listed)
-        self._completed(task, listed)
+        with self._telling([Completion(task, listed)]) as outcomes:
+            self.backend.complete_decision_task(task, listed)
+            outcomes.append(None)
 
     def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
-        self.backend.complete_activity_task(task, result)
-        self._completed(task, result)
+        with self._telling([Completion(task, result)]) as outcomes:
+            self.backend.complete_activity_task(task, result)
+            outcomes.append(None)
 
-    def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
-        self.backend.fail_decision_task(task, reason, details)
+    @contextmanager
+    def _telling(self, completions: Sequence[Completion]) -> Iterator[list[PyworkflowError | None]]:
+        """Send the signals of completions that are not refused: ahead of those of the events that they make."""
+        announced = [_Announcement(completion) for completion in completions]
+        with self._lock:
+            for item in announced:
+                self._announced.setdefault(item.key, []).append(item)
+        outcomes: list[PyworkflowError | None] = []
+        try:
+            yield outcomes
+        finally:
+            with self._lock:
+                for item in announced:
+                    waiting = self._announced[item.key]
+                    waiting.remove(item)
+                    if not waiting:
+                        del self._announced[item.key]
+        for item, refused in zip(announced, outcomes, strict=True):
+            if refused is None:
+                # It made no event: an empty list of decisions.
+                self._announce(item)
 
-    def extend_leases(
-        self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None
-    ) -> list[bool]:
-        return self.backend.extend_leases(tasks, lease)
+    def _made_by(self, entry: FeedEntry) -> "_Announcement | None":
+        with self._lock:
+            waiting = self._announced.get(_key_of(entry))
+            return waiting[0] if waiting else None
 
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
-        self.backend.release_tasks(tasks)
+    def _announce(self, item: "_Announcement") -> None:
+        task, outcome = item.completion.task, item.completion.outcome
+        if item.told or isinstance(outcome, FailedDecision):
+            return
+        item.told = True
+        if isinstance(task, ActivityTask):
+            told: dict[str, Any] = {"result": outcome, "process_id": task.process_id}
+            self._send(self.on_complete_activity_task, {"task": task} | told)
+        else:
+            told = {"decisions": outcome, "process_id": task.process.id}
+            self._send(self.on_complete_decision_task, {"task": task} | told)
 
-    def wake(self) -> None:
-        self.backend.wake()
 
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
-        return self.backend.feed(cursor, limit, wait)
+Key = tuple[str | None, str]
 
-    def feed_end(self) -> int:
-        return self.backend.feed_end()
 
-    def queues(self) -> list[Queue]:
-        return self.backend.queues()
+class _Announcement:
+    """A completion that is under way, and whether its signal has been sent."""
 
-    def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
-        self.backend.observe(observer)
+    def __init__(self, completion: Completion) -> None:
+        task = completion.task
+        self.completion = completion
+        self.told = False
+        self.key: Key = (
+            (task.process_id, task.activity_execution.id)
+            if isinstance(task, ActivityTask)
+            else (task.process.id, DECISION)
+        )
 
-    def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
-        return self.backend.check(progress)
 
-    def purge(self, closed_before: DateTime, limit: int = 1000) -> int:
-        return self.backend.purge(closed_before, limit)
+DECISION = ":"
+"""Stands where an activity's id stands; no id has a colon."""
 
-    @property
-    def closed(self) -> bool:
-        return self.backend.closed
 
-    def close(self) -> None:
-        self.backend.close()
+def _key_of(entry: FeedEntry) -> Key:
+    event = entry.event
+    if isinstance(event, ActivityEvent | ActivityAttemptEvent):
+        return entry.process_id, event.activity_execution.id
+    return entry.process_id, DECISION if isinstance(event, DecisionEvent) else ""

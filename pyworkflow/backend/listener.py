@@ -1,5 +1,6 @@
 """Hearing what other OS processes do: blinker signals from the feed, in order, at least once, across restarts."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,10 @@ from threading import Event
 from typing import Protocol
 
 from pyworkflow.backend.base import Backend, FeedEntry
-from pyworkflow.errors import InvalidRequestError
+from pyworkflow.backoff import Backoff
+from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
+
+log = logging.getLogger("pyworkflow.blinker")
 
 
 class Cursor(Protocol):
@@ -94,9 +98,21 @@ class Listener:
         return len(entries)
 
     def run(self) -> None:
-        """Pass events on until `stop` is called."""
+        """Pass events on until `stop` is called.
+
+        Raises:
+            BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
+        """
+        backoff = Backoff()
         while not self._stopped.is_set():
-            self.step(wait=1)
+            try:
+                self.step(wait=1)
+                backoff.succeed()
+            except BackendUnavailableError as error:
+                if self._backend.closed:
+                    raise
+                log.warning("the feed cannot be read: %s", error)
+                self._stopped.wait(backoff.pause())
 
     def stop(self) -> None:
         """Have `run` return."""

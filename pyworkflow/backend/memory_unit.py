@@ -57,7 +57,8 @@ class Tables:
         self.children: dict[int, dict[str, ChildRow]] = {}
         self.signals: dict[int, set[str]] = {}
         self.batches: dict[int, list[FeedBatch]] = {}
-        self.feed: list[FeedBatch | None] = []
+        self.feed: list[FeedBatch] = []
+        self.cursor = 0
         self.polled: dict[tuple[str, str, str], int] = {}
         self.ready: dict[tuple[type[Task], str], list[tuple[int, int, int, Task]]] = defaultdict(
             list
@@ -146,8 +147,9 @@ class MemoryUnit(StoredUnit):
         recorded: list[FeedBatch] = []
         for batch in self.sealed():
             process = batch.process
+            tables.cursor += 1
             entry = FeedBatch(
-                len(tables.feed) + 1,
+                tables.cursor,
                 process.id,
                 process.run,
                 process.workflow,
@@ -335,10 +337,12 @@ class MemoryUnit(StoredUnit):
         return decision is not None and decision.state == PARKED
 
     def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
-        return [batch for batch in self.tables.feed[cursor : cursor + limit] if batch is not None]
+        feed = self.tables.feed
+        start = bisect_right(feed, cursor, key=lambda batch: batch.cursor)
+        return feed[start : start + limit]
 
     def feed_end(self) -> int:
-        return len(self.tables.feed)
+        return self.tables.cursor
 
     def queues(self, since: int) -> list[Queue]:
         pollers = self.pollers(since)
@@ -394,8 +398,9 @@ class MemoryUnit(StoredUnit):
             tables.runs[row.id].remove(row.key)
             if not tables.runs[row.id]:
                 del tables.runs[row.id]
-            for batch in tables.batches.pop(row.key):
-                tables.feed[batch.cursor - 1] = None
+        removed = {batch.cursor for row in gone for batch in tables.batches.pop(row.key)}
+        if removed:
+            tables.feed = [batch for batch in tables.feed if batch.cursor not in removed]
         return len(gone)
 
 

@@ -462,11 +462,13 @@ def _apply_close(unit: Unit, process: ProcessRow, item: Checked) -> None:
 def _apply_continue(unit: Unit, process: ProcessRow, item: Checked) -> None:
     decision = item.decision
     assert isinstance(decision, ContinueProcess)  # noqa: S101
+    same = decision.workflow in (None, process.workflow)
     request = Start(
         decision.workflow or process.workflow,
         process.id,
         item.payload,
         process.tags if decision.tags is None else decision.tags,
+        *((process.category, process.timeout) if same else (None, None)),
     )
     continue_as_new(unit, process, decision, request)
 

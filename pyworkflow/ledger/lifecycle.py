@@ -307,6 +307,8 @@ def continue_as_new(
     _close_one(unit, process, event, ProcessContinued(process.run + 1))
     successor = begin(unit, request, run=process.run + 1)
     successor.parent_key, successor.parent_id = process.parent_key, process.parent_id
+    # Whoever repeats the start of the first run means this process.
+    successor.fingerprint = process.fingerprint
     for child in children:
         child.key = successor.key
         unit.add(child)

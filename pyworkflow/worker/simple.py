@@ -7,6 +7,7 @@ from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Capability, Completion, FailedDecision, Poll
+from pyworkflow.backoff import Backoff
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -23,9 +24,6 @@ log = logging.getLogger("pyworkflow.worker")
 
 POLL_SECONDS = 60.0
 """Seconds of one long poll."""
-
-LONGEST_PAUSE = 30.0
-"""Seconds between two tries while the backend cannot be used, at most."""
 
 
 class SimpleWorker(ABC):
@@ -76,18 +74,23 @@ class SimpleWorker(ABC):
         return True
 
     def run(self) -> None:
-        """Do tasks until `stop` is called or the user interrupts."""
-        pause = 0.1
+        """Do tasks until `stop` is called or the user interrupts.
+
+        Raises:
+            BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
+        """
+        backoff = Backoff()
         while not self._stopped.is_set():
             try:
                 self._step(log, POLL_SECONDS)
-                pause = 0.1
+                backoff.succeed()
             except KeyboardInterrupt:
                 return
             except BackendUnavailableError as error:
+                if self.manager.backend.closed:
+                    raise
                 log.warning("the backend cannot be used: %s", error)
-                self._stopped.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                self._stopped.wait(backoff.pause())
 
     def stop(self) -> None:
         """Have `run` return after the present task."""

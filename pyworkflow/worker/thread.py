@@ -4,7 +4,8 @@ import logging
 from logging import Logger
 from threading import Event, Thread
 
-from pyworkflow.worker.simple import LONGEST_PAUSE, SimpleWorker
+from pyworkflow.backoff import Backoff
+from pyworkflow.worker.simple import SimpleWorker
 
 
 class WorkerThread(Thread):
@@ -27,17 +28,16 @@ class WorkerThread(Thread):
 
     def run(self) -> None:
         """Step until `stop` is called."""
-        pause = self.delay_on_idle
+        backoff = Backoff(self.delay_on_idle)
         while not self._stop_asked.is_set():
             try:
                 busy = self.worker.step(self.logger)
-                pause = self.delay_on_idle
+                backoff.succeed()
                 if not busy:
                     self._stop_asked.wait(self.delay_on_idle)
             except Exception:
                 self.logger.exception("worker %s goes on after an error", self.worker.name)
-                self._stop_asked.wait(pause)
-                pause = min(max(pause, 0.1) * 2, LONGEST_PAUSE)
+                self._stop_asked.wait(backoff.pause())
 
     def stop(self) -> None:
         """Have `run` return after the present step."""

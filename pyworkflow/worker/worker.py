@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll, Turn
+from pyworkflow.backoff import Backoff
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -27,7 +28,7 @@ from pyworkflow.worker.execute import decide
 from pyworkflow.worker.keeper import LeaseKeeper
 from pyworkflow.worker.pools import AsyncPool, Pool, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
-from pyworkflow.worker.simple import LONGEST_PAUSE, POLL_SECONDS
+from pyworkflow.worker.simple import POLL_SECONDS
 
 log = logging.getLogger("pyworkflow.worker")
 
@@ -95,7 +96,7 @@ class Worker:
         self._handed_off: list[ActivityTask] = []
         self._keeper = LeaseKeeper(manager.backend, lease)
         self._busy = 0
-        self._failures = 0
+        self._backoff = Backoff()
         self._stopping = threading.Event()
         self._at_once = False
 
@@ -184,7 +185,7 @@ class Worker:
             self._unsent = sent + self._unsent
             self._pause(error)
             return
-        self._failures = 0
+        self._backoff.succeed()
         for completion, refused in zip(sent, turn.errors, strict=True):
             self._settle(completion, refused)
         self._keeper.hold(turn.tasks)
@@ -206,11 +207,10 @@ class Worker:
         if self.manager.backend.closed:
             raise error
         log.warning("the backend cannot be used: %s", error)
-        self._failures += 1
         if self._stopping.is_set():
             time.sleep(0.1)
         else:
-            self._stopping.wait(min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE))
+            self._stopping.wait(self._backoff.pause())
 
     def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
         """Take a result from the pool, in any thread."""

@@ -1,7 +1,7 @@
 """Workflows: code that decides what a process does next."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.decision import Decision, ScheduleActivity
@@ -44,16 +44,48 @@ class Workflow:
         raise TypeError(f"workflow {self.name!r} does not say what to decide")
 
 
+@overload
+def workflow(function: Callable[[Process], Decidable], /) -> type[Workflow]: ...
+
+
+@overload
+def workflow(
+    *,
+    name: str | None = None,
+    activities: Sequence[AnyActivity] = (),
+    category: str = ...,
+    timeout: float = ...,
+    decision_timeout: float = ...,
+    handles_cancel: bool = ...,
+) -> Callable[[Callable[[Process], Decidable]], type[Workflow]]: ...
+
+
+def workflow(function: Callable[[Process], Decidable] | None = None, /, **settings: Any) -> Any:
+    """Make a function ``(process) -> decisions`` a workflow class, bare or with settings: the attributes of `Workflow`, as keywords."""
+    if function is None:
+        return lambda decorated: _class_of(decorated, settings)
+    return _class_of(function, {})
+
+
+def _class_of(decider: Callable[[Process], Decidable], settings: dict[str, Any]) -> type[Workflow]:
+    def decide(self: Workflow, process: Process) -> Decidable:
+        return decider(process)
+
+    named = {"name": settings.get("name") or decider.__name__}
+    told = {"__doc__": decider.__doc__, "__module__": decider.__module__, "decide": decide}
+    return type(decider.__name__, (Workflow,), settings | named | told)
+
+
 def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
     """Return what `Workflow.decide` returned as a list of decisions.
 
     Raises:
         ValueError: Something in it is no decision and stands for none.
     """
-    if returned is None or returned is False:
-        return []
     if _is_one(returned):
         return [_decision(returned, process)]
+    if not returned:
+        return []
     if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | dict):
         return [_decision(item, process) for item in returned if item]
     raise ValueError(f"Invalid decision type: {returned!r}")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision, Timer
+from pyworkflow.decision import Decision, StartChildProcess, Timer
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -25,8 +25,8 @@ from pyworkflow.workflow.base import Decidable, Workflow, decisions_of
 class DefaultWorkflow(Workflow):
     """Calls a method for each event that is new to the decider, and puts together what they return.
 
-    Each method returns what `Workflow.decide` may return. Equal decisions of several methods are one decision; timers, child processes and
-    scheduled activities have ids of their own, so two of them are two. Decisions that close the process are put last; of several, the
+    Each method returns what `Workflow.decide` may return. Equal decisions of several methods are one decision, but never timers and child
+    processes: two under one id are refused, and not silently one. Decisions that close the process are put last; of several, the
     first one counts.
 
     A subclass that overrides `respond_to_cancel_request` handles cancellation.
@@ -128,6 +128,6 @@ def put_together(lists: Iterable[list[Decision]]) -> list[Decision]:
     for decision in (decision for listed in lists for decision in listed):
         if decision.closing:
             closing = closing or decision
-        elif decision not in decisions:
+        elif isinstance(decision, Timer | StartChildProcess) or decision not in decisions:
             decisions.append(decision)
     return decisions if closing is None else [*decisions, closing]

@@ -1,14 +1,20 @@
 """Deciding by rules: methods that say which events they are for."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, ClassVar
 
 from pyworkflow.decision import Decision
-from pyworkflow.event import CancelRequestedEvent, Event
+from pyworkflow.event import CancelRequestedEvent, DecisionStartedEvent, Event
 from pyworkflow.process import Process
 from pyworkflow.workflow.base import Decidable, Workflow, decisions_of
 from pyworkflow.workflow.handlers import put_together
 from pyworkflow.workflow.rules import RULES, Match
+
+
+def _is_for_cancel(match: Match) -> bool:
+    # A rule that takes whatever comes (to log it, say) does not answer a request to cancel.
+    return match(CancelRequestedEvent()) and not match(DecisionStartedEvent())
 
 
 class RuleSetWorkflow(Workflow):
@@ -32,8 +38,7 @@ class RuleSetWorkflow(Workflow):
                     found.pop(name, None)
         cls.handlers = found
         if "handles_cancel" not in cls.__dict__:
-            asked = CancelRequestedEvent()
-            cls.handles_cancel = any(match(asked) for rules in found.values() for match in rules)
+            cls.handles_cancel = any(map(_is_for_cancel, chain.from_iterable(found.values())))
 
     def decide(self, process: Process) -> list[Decision]:
         """Return what the rules decide about the new events, oldest first."""

@@ -12,7 +12,12 @@ from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.listener import CursorFile, Listener
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.decision import CompleteProcess, ScheduleActivity, StartChildProcess, Timer
-from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, StaleTaskError
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidDecisionError,
+    InvalidRequestError,
+    StaleTaskError,
+)
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityCanceled, ActivityCompleted
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -78,19 +83,19 @@ def test_a_life_is_told_in_order(backend: BlinkerBackend, heard: Heard, clock: F
     assert [name for name, _ in heard] == [
         "on_process_started",
         "on_process_signaled",
+        "on_complete_decision_task",
         "on_activity_scheduled",
         "on_timer_started",
         "on_child_process_started",
         "on_process_started",
-        "on_complete_decision_task",
         "on_activity_started",
-        "on_activity_completed",
         "on_complete_activity_task",
+        "on_activity_completed",
         "on_process_terminated",
         "on_child_process_closed",
         "on_timer_fired",
-        "on_process_completed",
         "on_complete_decision_task",
+        "on_process_completed",
     ]
     assert all("process_id" in kwargs for _, kwargs in heard)
     told = dict(heard)
@@ -186,3 +191,58 @@ def test_a_cursor_file_with_something_else_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidRequestError, match="cursor"):
         CursorFile(path).load()
+
+
+def test_an_empty_list_of_decisions_is_told_too(backend: BlinkerBackend, heard: Heard) -> None:
+    backend.start_process(Process("w"))
+    backend.complete_decision_task(decision(backend), [])
+
+    assert [name for name, _ in heard][1:] == ["on_complete_decision_task"]
+    assert heard[-1][1]["decisions"] == []
+
+
+def test_a_purged_stretch_of_the_feed_does_not_hold_a_listener_up(clock: FakeClock) -> None:
+    others = MemoryBackend(clock)
+    others.register_workflow("w")
+    for number in range(10):
+        others.start_process(Process("w", id=str(number)))
+        others.terminate_process(str(number))
+    clock.advance(60)
+    assert others.purge(others.history("9")[-1].datetime or pytest.fail("no time")) == 0
+    closed = clock.datetime()
+    others.start_process(Process("w", id="last"))
+    assert others.purge(closed) == 10
+
+    [entry] = others.feed(0, limit=5)
+
+    assert entry.process_id == "last"
+    assert others.feed_end() == entry.cursor
+
+
+def test_a_listener_goes_on_when_the_feed_can_be_read_again(clock: FakeClock) -> None:
+    class Flaky(MemoryBackend):
+        refused = False
+
+        def feed(self, *args: Any, **kwargs: Any) -> list[Any]:
+            if not self.refused:
+                self.refused = True
+                raise BackendUnavailableError("the cable is out")
+            return super().feed(*args, **kwargs)
+
+    others = Flaky(clock)
+    others.register_workflow("w")
+    others.start_process(Process("w", id="1"))
+    heard: list[Any] = []
+
+    class Memory:
+        def load(self) -> int:
+            return 0
+
+        def save(self, cursor: int) -> None:
+            listener.stop()
+
+    listener = Listener(others, heard.extend, Memory())
+    listener.run()
+
+    assert others.refused
+    assert [entry.process_id for entry in heard] == ["1"]

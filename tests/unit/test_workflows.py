@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from pyworkflow.activity import Activity, ActivityExecution, activity
-from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity, Timer
+from pyworkflow.decision import (
+    CompleteProcess,
+    FailProcess,
+    ScheduleActivity,
+    StartChildProcess,
+    Timer,
+)
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -26,6 +32,7 @@ from pyworkflow.workflow import (
     Workflow,
     decisions_of,
     rules,
+    workflow,
 )
 
 
@@ -197,3 +204,59 @@ def test_two_rules_that_start_equal_timers_start_two() -> None:
             return Timer(5)
 
     assert len(Twice().decide(process(SignalEvent(Signal("a"))))) == 2
+
+
+@pytest.mark.parametrize("nothing", [None, False, 0, 0.0, "", (), [], {}])
+def test_whatever_is_falsy_is_no_decision(nothing: Any) -> None:
+    assert decisions_of(nothing, process()) == []
+
+
+def test_a_function_is_a_workflow_by_its_decorator() -> None:
+    @workflow
+    def greet(process: Process) -> Decidable:
+        """Greet."""
+        return CompleteProcess(process.input)
+
+    @workflow(name="Farewell", activities=[ship], timeout=5, handles_cancel=True)
+    def leave(process: Process) -> Decidable:
+        return None
+
+    assert (greet.name, greet.__doc__, greet.activities) == ("greet", "Greet.", ())
+    assert greet().decide(process()) == CompleteProcess(7)
+    assert (leave.name, list(leave.activities), leave.timeout) == ("Farewell", [ship], 5)
+    assert leave.handles_cancel
+
+
+def test_a_rule_for_everything_does_not_promise_to_handle_cancellation() -> None:
+    class Logs(RuleSetWorkflow):
+        @rules.rule(lambda event: True)
+        def log(self, event: Event, process: Process) -> None: ...
+
+    class Answers(Logs):
+        @rules.cancel_requested
+        def cancel(self, event: Event, process: Process) -> None: ...
+
+    class Knows(RuleSetWorkflow):
+        @rules.rule(lambda event: isinstance(event, CancelRequestedEvent))
+        def cancel(self, event: Event, process: Process) -> None: ...
+
+    assert [Logs.handles_cancel, Answers.handles_cancel, Knows.handles_cancel] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_timers_and_children_of_one_id_are_never_silently_one() -> None:
+    class Twice(RuleSetWorkflow):
+        @rules.process_started
+        def one(self, event: Event, process: Process) -> Decidable:
+            return [Timer(5, id="t"), StartChildProcess(Process("w", id="c"))]
+
+        @rules.process_started
+        def two(self, event: Event, process: Process) -> Decidable:
+            return [Timer(5, id="t"), StartChildProcess(Process("w", id="c"))]
+
+    decided = Twice().decide(process())
+
+    assert [decision.type for decision in decided] == ["timer", "start_child_process"] * 2

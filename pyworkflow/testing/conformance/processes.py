@@ -171,3 +171,31 @@ class Processes(Contract):
         assert task.process.tags == ("t",)
         assert [e.type for e in task.process.history] == ["process_started", "decision_started"]
         assert backend.process_by_id(f"{process_id}:1").status is Status.CONTINUED
+
+    def test_a_new_run_keeps_the_category_and_the_time_limit(self, backend: Backend) -> None:
+        self.requires(backend, Capability.CONTINUE)
+        self.start(backend, id="p", category="special", timeout=7)
+        task = backend.poll_decision_task("special")
+        assert task is not None
+        backend.complete_decision_task(task, ContinueProcess())
+
+        again = backend.poll_decision_task("special")
+
+        assert again is not None
+        assert (again.process.run, again.process.category, again.process.timeout) == (
+            2,
+            "special",
+            7,
+        )
+
+    def test_the_first_start_repeated_means_the_process_that_goes_on(
+        self, backend: Backend
+    ) -> None:
+        self.requires(backend, Capability.CONTINUE, Capability.REUSE)
+        self.start(backend, id="p", input=1)
+        self.decide(backend, ContinueProcess(input=2))
+
+        assert self.start(backend, id="p", input=1) == "p"
+        assert backend.process_by_id("p").run == 2
+        with pytest.raises(ProcessAlreadyExistsError):
+            self.start(backend, id="p", input=2)

@@ -1,0 +1,28 @@
+"""How long to wait before trying again."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries, at most."""
+
+
+class Backoff:
+    """Pauses that double with each failure.
+
+    Args:
+        first: Seconds of the first pause.
+        longest: Seconds of the longest.
+    """
+
+    def __init__(self, first: float = 0.1, longest: float = LONGEST_PAUSE) -> None:
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def pause(self) -> float:
+        """Return the seconds to wait after one more failure."""
+        pause = self._next
+        self._next = min(max(pause, 0.1) * 2, self._longest)
+        return pause
+
+    def succeed(self) -> None:
+        """Begin anew."""
+        self._next = self._first

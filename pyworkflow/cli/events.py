@@ -99,8 +99,10 @@ def watch(context: click.Context, from_start: bool, limit: int | None, as_json: 
             entries: list[FeedEntry] = backend.feed(cursor, wait=WAIT)
             for entry in entries[: None if limit is None else limit - seen]:
                 seen += 1
-                name = f"{entry.process_id}#{entry.seq}"
-                emit(entry) if as_json else click.echo(_line(f"{name:40}", entry.event))
+                if as_json:
+                    emit(fields(entry) | {"event": fields(entry.event)})
+                else:
+                    click.echo(_line(f"{f'{entry.process_id}#{entry.seq}':40}", entry.event))
             cursor = entries[-1].cursor if entries else cursor
 
 

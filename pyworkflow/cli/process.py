@@ -10,6 +10,7 @@ from pyworkflow.cli.app import app_option, managed
 from pyworkflow.cli.common import DONE, FAILED, json_option, opened, parsed, process_argument
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, instant, safe, short, state, table
+from pyworkflow.cli.suggest import similar_workflow
 from pyworkflow.codec import to_plain
 from pyworkflow.errors import InvalidRequestError, ProcessClosedError, UnknownProcessError
 from pyworkflow.process import Process, Status
@@ -111,6 +112,7 @@ def list_(
             parked=True if parked else None,
             limit=limit,
         )
+        question = "" if found or workflow is None else similar_workflow(workflow, backend)
     if as_json:
         emit([summary(process) for process in found])
         return
@@ -128,7 +130,7 @@ def list_(
     table(
         ("id", "workflow", "status", "started (UTC)", "closed (UTC)", "tags"),
         rows,
-        "no such processes",
+        f"no such processes; {question}" if question else "no such processes",
     )
 
 

@@ -27,6 +27,18 @@ def similar(name: str, names: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
+def similar_workflow(name: str, backend: Any, workflows: Iterable[str] = ()) -> str:
+    """Return a question that names the workflow that comes closest; the empty text if none does, or the name is right.
+
+    Args:
+        name: What was typed.
+        backend: Its processes tell of further workflows.
+        workflows: Names of workflows.
+    """
+    known = {*workflows, *(process.workflow for process in _processes(backend))}
+    return "" if name in known else similar(name, sorted(known))
+
+
 def hinted(
     error: UnknownResourceError, backend: Any, workflows: Iterable[str] = ()
 ) -> UnknownResourceError:
@@ -42,8 +54,7 @@ def hinted(
             name, _, _ = error.name.partition(":")
             question = similar(name, (str(p.id) for p in _processes(backend)))
         elif type(error) is UnknownWorkflowError:
-            known = [*workflows, *(p.workflow for p in _processes(backend))]
-            question = similar(error.name, known) or (
+            question = similar_workflow(error.name, backend, workflows) or (
                 "" if workflows else "name its program with --app, or start its worker first"
             )
         else:

@@ -21,6 +21,7 @@ from pyworkflow.cli import COMMANDS
 from pyworkflow.cli.events import followed
 from pyworkflow.decision import CompleteProcess, ContinueProcess, ScheduleActivity, Timer
 from pyworkflow.event import AnyEvent
+from pyworkflow.ledger.invariants import Violation
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.testing.clock import FakeClock
@@ -249,6 +250,9 @@ def test_a_misspelt_name_is_answered_with_the_closest(shell: Shell, of: Manager)
     assert "did you mean" not in shell.refused(4, "show", "zzz")
     assert "did you mean 'Steps'?" in shell.refused(4, "start", "Setps")
     assert "--app" in shell.refused(4, "start", "zzz")
+    assert "did you mean 'Steps'?" in shell.run("list", "--workflow", "Setps").stdout
+    closed = shell.run("list", "--workflow", "Steps", "--status", "failed").stdout
+    assert closed == "no such processes\n"
     program = "tests.integration.program:OneWorkflow"
     assert "did you mean 'One'?" in shell.refused(4, "start", "Onne", "--app", program)
 
@@ -466,6 +470,7 @@ class Scripted(MemoryBackend):
         self.script: list[Any] = []
         self.waits: list[float] = []
         self.reads = 0
+        self.after_reading: Any = None
 
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         self.waits.append(wait)
@@ -474,7 +479,11 @@ class Scripted(MemoryBackend):
 
     def process_by_id(self, process_id: str) -> Process:
         self.reads += 1
-        return super().process_by_id(process_id)
+        process = super().process_by_id(process_id)
+        if (happens := self.after_reading) is not None:
+            self.after_reading = None
+            happens()
+        return process
 
 
 def test_a_follower_sleeps_at_the_feed_and_reads_only_what_is_new_of_its_process() -> None:
@@ -505,6 +514,16 @@ def test_a_follower_sleeps_at_the_feed_and_reads_only_what_is_new_of_its_process
     backend.script = []
     first = [(run, seq) for run, seq, _ in followed(backend, "one:1")]
     assert first == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_nothing_is_lost_between_the_past_and_the_feed() -> None:
+    backend = Scripted()
+    of = Manager(backend, [StepsWorkflow])
+    of.start_process(Process(StepsWorkflow, id="one"))
+    backend.after_reading = lambda: of.terminate_process("one")
+    backend.script = [lambda: None]
+
+    assert [seq for _, seq, _ in followed(backend, "one")] == [1, 2]
 
 
 def decide_about(of: Manager, process_id: str, decision: Any) -> None:
@@ -555,7 +574,16 @@ def test_json_has_the_fields_of_the_reference(shell: Shell, of: Manager) -> None
     assert len(lines) == 4
     for event in map(json.loads, lines):
         assert set(event) == {*first_column(common), *kinds[event["type"]]}
-    assert list(shell.json("show", "one")) == first_column(section("`show` and `list`"))
+    shown = first_column(section("`show` and `list`"))
+    assert list(shell.json("show", "one")) == shown
+    assert [list(process) for process in shell.json("list")] == [shown[:-1]]
+    for line in shell.run("watch", "--from-start", "--limit", "4", "--json").stdout.splitlines():
+        entry = json.loads(line)
+        assert list(entry) == first_column(section("`watch`"))
+        assert set(entry["event"]) == {"type", "datetime", *kinds[entry["event"]["type"]]}
+    depths = first_column(section("`queues`"))
+    assert [list(queue) for queue in shell.json("queues")] == [depths, depths]
+    assert first_column(section("`check`")) == list(Violation.__struct_fields__)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["list"], ["show", "one"]])
@@ -573,16 +601,11 @@ def test_nothing_is_imported_that_is_not_used(shell: Shell, of: Manager, words: 
     assert not imported & {"rich", "rich_click", "boto3", "blinker", "difflib"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
-@pytest.mark.parametrize("words", [["--help"], ["start", "--help"], ["list"]])
-def test_a_terminal_gets_rules(shell: Shell, of: Manager, words: list[str]) -> None:
+def on_terminal(command: list[str]) -> str:
     import pty
 
-    of.start_process(Process(StepsWorkflow, id="one"))
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        shell.command(*words), cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE
-    ) as program:
+    with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE) as program:
         os.close(theirs)
         shown = b""
         try:
@@ -593,8 +616,23 @@ def test_a_terminal_gets_rules(shell: Shell, of: Manager, words: list[str]) -> N
         os.close(ours)
 
     assert program.returncode == 0
-    assert "─" in shown.decode()
+    return shown.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+@pytest.mark.parametrize("words", [["--help"], ["start", "--help"], ["list"]])
+def test_a_terminal_gets_rules(shell: Shell, of: Manager, words: list[str]) -> None:
+    of.start_process(Process(StepsWorkflow, id="one"))
+
+    assert "─" in on_terminal(shell.command(*words))
     assert "─" not in shell.run(*words).stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_drawn_help_has_the_commands_in_the_order_of_the_reference(shell: Shell) -> None:
+    drawn = re.sub(r"\x1b\[[\d;]*m", "", on_terminal(shell.command("--help")))
+
+    assert re.findall(r"^│ (\w+) ", drawn, re.MULTILINE) == list(COMMANDS)
 
 
 def test_a_reader_who_has_had_enough_is_no_error(shell: Shell, of: Manager) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,11 +44,15 @@ class Shell:
         return execute(self.command(*words), ROOT, given)
 
     @contextmanager
-    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    def running(
+        self, *words: str, stdout: int = subprocess.PIPE
+    ) -> Iterator["subprocess.Popen[str]"]:
         with subprocess.Popen(
             self.command(*words),
             cwd=ROOT,
-            stdout=subprocess.PIPE,
+            # Python's own buffering is under test, too.
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         ) as program:
@@ -245,7 +249,7 @@ def test_no_command_at_all_is_answered_with_help(shell: Shell) -> None:
 def test_a_misspelt_name_is_answered_with_the_closest(shell: Shell, of: Manager) -> None:
     of.start_process(Process(StepsWorkflow, id="invoice-2041"))
 
-    for known in ("invoice-2014", "invoice", "invoice-2041:7"):
+    for known in ("invoice-2014", "inv", "invoice-2041:7"):
         assert "did you mean 'invoice-2041'?" in shell.refused(4, "show", known)
     assert "did you mean" not in shell.refused(4, "show", "zzz")
     assert "did you mean 'Steps'?" in shell.refused(4, "start", "Setps")
@@ -307,6 +311,27 @@ def test_a_worker_says_that_it_polls_and_leaves_in_good_order(shell: Shell) -> N
     assert (told["action"], told["category"]) == ("worker", "night")
     assert set(told["workflows"]) == {"One", "Steps"}
     assert "step" in told["activities"]
+
+
+def test_a_worker_can_be_stopped_before_it_polls(shell: Shell) -> None:
+    """It cannot go on before its full output is read, and has been told to stop by then."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while os.write(theirs, b" "):
+            pass
+    os.set_blocking(theirs, True)
+
+    words = ("worker", "--app", "tests.integration.program", "--json")
+    with shell.running(*words, stdout=theirs) as worker, os.fdopen(ours) as output:
+        os.close(theirs)
+        assert worker.stderr is not None
+        assert "polls category" in worker.stderr.readline()
+        worker.send_signal(signal.SIGTERM)
+        told = json.loads(output.read())
+
+        assert worker.wait(60) == 0
+    assert told["action"] == "worker"
 
 
 def park(path: Path, process_id: str) -> None:
@@ -469,11 +494,13 @@ class Scripted(MemoryBackend):
         super().__init__()
         self.script: list[Any] = []
         self.waits: list[float] = []
+        self.cursors: list[int] = []
         self.reads = 0
         self.after_reading: Any = None
 
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         self.waits.append(wait)
+        self.cursors.append(cursor)
         self.script.pop(0)()
         return super().feed(cursor, limit, 0)
 
@@ -510,6 +537,8 @@ def test_a_follower_sleeps_at_the_feed_and_reads_only_what_is_new_of_its_process
     ]
     assert len(backend.waits) == 4
     assert all(wait > 1 for wait in backend.waits)
+    assert backend.cursors == sorted(backend.cursors)
+    assert len(set(backend.cursors)) == 3  # The second wait brought nothing.
     assert backend.reads == 4
     backend.script = []
     first = [(run, seq) for run, seq, _ in followed(backend, "one:1")]

@@ -108,7 +108,9 @@ class SQLiteBackend(StoredBackend):
             self._writer.execute(queries()["set_meta"], ("anchor", encode(now)))
             self._writer.execute("commit")
         except BaseException:
-            self._writer.execute("rollback")
+            # SQLite has rolled back by itself after some errors, such as a full disk.
+            if self._writer.in_transaction:
+                self._writer.execute("rollback")
             raise
         return now
 

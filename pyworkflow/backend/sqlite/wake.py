@@ -6,6 +6,7 @@ there is no inotify they look at the database's change counter instead.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 
 POLL_SECONDS = 0.02
@@ -23,13 +24,20 @@ class WakeFile:
     def __init__(self, path: str, changes: Callable[[], int]) -> None:
         self._path = path
         self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._file).st_size == 0:
+            # The byte has its place from now on, so that later touches need none of a disk that has filled up.
+            self.touch()
         self._changes = changes
         self._thread: Thread | None = None
         self._stopped = Event()
 
     def touch(self) -> None:
-        """Tell other OS processes that something was committed."""
-        os.pwrite(self._file, b"\1", 0)
+        """Tell other OS processes that something was committed.
+
+        If the file cannot be written they hear of it later, when they look by themselves: the commit stands all the same.
+        """
+        with suppress(OSError):
+            os.pwrite(self._file, b"\1", 0)
 
     def watch(self, notify: Callable[[], None]) -> None:
         """Call back after commits of others from now on, in a thread of its own; a second call does nothing."""
@@ -41,12 +49,10 @@ class WakeFile:
     def close(self) -> None:
         """End the thread and let go of the file."""
         self._stopped.set()
-        try:
-            self.touch()
-        finally:
-            if self._thread is not None:
-                self._thread.join(1)
-            os.close(self._file)
+        self.touch()
+        if self._thread is not None:
+            self._thread.join(1)
+        os.close(self._file)
 
     def _inotify(self, notify: Callable[[], None]) -> Callable[[], None] | None:
         try:

@@ -1,0 +1,256 @@
+"""SQLite files under fire: killed writers, lost power, full and broken disks, files that cannot be written, clocks that jump."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyworkflow.backend.base import Backend
+from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.codec import decode
+from pyworkflow.errors import BackendFullError, BackendUnavailableError
+from pyworkflow.process import Process
+from pyworkflow.result import ProcessCompleted
+from pyworkflow.testing.clock import FakeClock
+from tests.integration.faults_program import (
+    POLLS,
+    Disk,
+    Strike,
+    broken,
+    decisions,
+    full,
+    recorded,
+    work,
+)
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-m", "tests.integration.faults_program"]
+
+# -- ended at any operation on the disk --------------------------------------------------------------------------------------------
+
+
+def run_each(how: str, folder: Path, turns: Sequence[int]) -> None:
+    subprocess.run([*PROGRAM, "each", how, folder, *map(str, turns)], cwd=ROOT, check=True)
+
+
+def told(folder: Path) -> list[Any]:
+    return [decode(line) for line in (folder / "told").read_bytes().splitlines()]
+
+
+def types(events: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def whole_run(folder: Path) -> tuple[list[list[str]], int]:
+    """Return what the work records, transition by transition, and how many operations on the disk that takes."""
+    run_each("kill", folder, [0])
+    *lines, operations = told(folder / "0")
+    states: list[list[str]] = []
+    for line in lines:
+        if types(line) not in states:
+            states.append(types(line))
+    return states, operations
+
+
+def check_interrupted(folder: Path, states: list[list[str]]) -> None:
+    path = folder / "x.db"
+    acknowledged = told(folder)
+    assert not acknowledged or isinstance(acknowledged[-1], list), "it was not interrupted"
+    last = acknowledged[-1] if acknowledged else []
+    with SQLiteBackend(path) as backend:
+        assert backend.check() == []
+        found = recorded(backend)
+    # All that was acknowledged, at most the one transition that was under way, and that one wholly.
+    assert found[: len(last)] == last
+    assert states.index(types(found)) - states.index(types(last)) in (0, 1)
+
+    # A day later the leases of the dead have ended.
+    tomorrow = FakeClock(datetime.now(UTC) + timedelta(days=1))
+    work(path, lambda backend: None, tomorrow)
+    with SQLiteBackend(path, clock=tomorrow) as backend:
+        assert backend.check() == []
+        process = backend.process_by_id("one")
+    assert process.result == ProcessCompleted({"done": True})
+    assert [event.type for event in process.history].count("activity") == 1
+
+
+def interrupt(how: str, folder: Path, step: int) -> None:
+    states, operations = whole_run(folder)
+    turns = sorted({*range(1, operations + 1, step), 1, 2, 3, operations - 1, operations})
+    run_each(how, folder, turns)
+    for turn in turns:
+        check_interrupted(folder / str(turn), states)
+
+
+ENDS = ["kill", "tear", "cut_power"]
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_what_was_acknowledged_outlives_the_end_of_its_writer(how: str, tmp_path: Path) -> None:
+    interrupt(how, tmp_path, step=41)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ENDS)
+def test_every_operation_on_the_disk_may_be_the_last(how: str, tmp_path: Path) -> None:
+    interrupt(how, tmp_path, step=1)
+
+
+# -- disks without room, and broken ones -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    disk = Disk()
+    yield disk
+    disk.unregister()
+
+
+def everything(backend: Backend) -> object:
+    return recorded(backend), backend.processes(status=None), backend.feed(), backend.queues()
+
+
+def failures(
+    disk: Disk, strike: Strike, call: Callable[[], object]
+) -> Iterator[BackendUnavailableError]:
+    """Make a call with the disk struck from its first operation on, from its second, and so on until the call succeeds."""
+    for turn in count(1):
+        disk.fail(turn, strike)
+        try:
+            call()
+        except BackendUnavailableError as error:
+            disk.mend()
+            yield error
+        else:
+            return
+        finally:
+            disk.mend()
+
+
+def lines(error: BaseException) -> int:
+    return len(str(error).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("strike", "error"), [(full, BackendFullError), (broken, BackendUnavailableError)]
+)
+def test_a_call_that_cannot_be_written_changes_nothing_and_may_be_tried_again(
+    disk: Disk, strike: Strike, error: type[BackendUnavailableError], tmp_path: Path
+) -> None:
+    backend = SQLiteBackend(tmp_path / "x.db")
+    tasks: list[Any] = []
+
+    def claim() -> None:
+        tasks.extend(backend.turn(polls=POLLS).tasks)
+
+    def complete() -> None:
+        backend.complete_decision_task(tasks[0], decisions(tasks[0].process))
+
+    calls: list[Callable[[], object]] = [
+        lambda: backend.register_workflow("Order"),
+        lambda: backend.register_activity("pack"),
+        lambda: backend.start_process(Process("Order", id="one", input={"n": 1})),
+        lambda: backend.signal_process("one", "hurry", "x" * 20_000, signal_id="s"),
+        claim,
+        complete,
+        lambda: backend.terminate_process("one"),
+        lambda: backend.purge(datetime.now(UTC) + timedelta(days=1)),
+    ]
+    with backend:
+        for call in calls:
+            before = everything(backend)
+            failed = 0
+            for failure in failures(disk, strike, call):
+                assert isinstance(failure, error)
+                assert lines(failure) == 1
+                assert everything(backend) == before
+                failed += 1
+            assert failed, "the call wrote nothing"
+        assert backend.check() == []
+        assert backend.processes(status=None) == []
+
+
+# What a half-opened connection says when it is let go of has nobody to go to.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("strike", [full, broken])
+def test_a_file_that_could_not_be_made_is_made_later(
+    disk: Disk, strike: Strike, tmp_path: Path
+) -> None:
+    backends: list[SQLiteBackend] = []
+    failed = [
+        lines(failure)
+        for failure in failures(
+            disk, strike, lambda: backends.append(SQLiteBackend(tmp_path / "x.db"))
+        )
+    ]
+
+    assert failed
+    assert set(failed) == {1}
+    with backends.pop() as backend:
+        backend.register_workflow("Order")
+        assert backend.check() == []
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Have the system refuse every write to a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_is_closed_without_room_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    backend = SQLiteBackend(path)
+    backend.register_workflow("Order")
+    backend.start_process(Process("Order", id="one"))
+    before = everything(backend)
+    with no_room():
+        with pytest.raises(BackendUnavailableError) as refused:
+            backend.start_process(Process("Order", id="two"))
+        backend.close()
+
+    assert lines(refused.value) == 1
+    with SQLiteBackend(path) as again:
+        assert everything(again) == before
+        assert again.check() == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_may_keep_others_from_hearing_but_the_commit_stands(tmp_path: Path) -> None:
+    (tmp_path / "x.db-wake").symlink_to("/dev/full")
+    with SQLiteBackend(tmp_path / "x.db") as backend:
+        backend.register_workflow("Order")
+        assert backend.start_process(Process("Order", id="one")) == "one"
+        assert [process.id for process in backend.processes()] == ["one"]
+
+
+def test_the_command_line_tells_of_a_full_disk_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with SQLiteBackend(path) as backend:
+        backend.register_workflow("Order")
+        before = everything(backend)
+    done = subprocess.run(
+        [*PROGRAM, "command", "full", "1", "--backend", f"sqlite:///{path}", "start", "Order"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: no space left for ")
+    assert len(done.stderr.splitlines()) == 1
+    with SQLiteBackend(path) as backend:
+        assert everything(backend) == before

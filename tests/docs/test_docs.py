@@ -51,7 +51,7 @@ def test_a_block_runs(page: Path, found: re.Match[str], tmp_path: Path) -> None:
         env={**os.environ, "PATH": COMMANDS_FIRST},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
     assert done.returncode == 0, done.stderr

@@ -1,121 +1,121 @@
-"""``./do bench``: W1, W2, W3 and W5 on memory and SQLite, beside the hand-written loop, in one run."""
+"""``./do bench``: W1 to W6 on memory and SQLite, beside the hand-written loop, in one run."""
 
 import argparse
-import statistics
-import tempfile
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from statistics import median
 
-from benchmarks.measure import Figure, paired, table
-from benchmarks.raw import Loop, MemoryStore, SQLiteStore, Store
-from benchmarks.work import BenchWorkflow, order
-from pyworkflow.backend.base import Backend
+from benchmarks import workloads
+from benchmarks.measure import Figure, machine, paired, table
+from benchmarks.raw import MemoryStore, SQLiteStore
+from benchmarks.work import order
+from benchmarks.workloads import OpenBackend, OpenStore
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
-from pyworkflow.event import ActivityEvent
-from pyworkflow.manager import Manager
-from pyworkflow.process import Process
-from pyworkflow.worker import Worker
 
-Stores = tuple[str, Callable[[Path], Backend], Callable[[Path], Store]]
-
-STORES: list[Stores] = [
+STORES: list[tuple[str, OpenBackend, OpenStore]] = [
     ("memory", lambda path: MemoryBackend(), lambda path: MemoryStore()),
     ("sqlite", SQLiteBackend, SQLiteStore),
 ]
 
-
-def ours(open_backend: Callable[[Path], Backend], inputs: list[dict[str, object]]) -> float:
-    """Return the seconds that a worker takes for some processes that are started before."""
-    with tempfile.TemporaryDirectory() as folder, open_backend(Path(folder) / "x.db") as backend:
-        manager = Manager(backend, [BenchWorkflow])
-        ids = [manager.start_process(Process(BenchWorkflow, input=given)) for given in inputs]
-        worker = Worker(manager, concurrency=100)
-        thread = threading.Thread(target=worker.run)
-        began = time.perf_counter()
-        thread.start()
-        for process_id in ids:
-            manager.wait_for_process(process_id, 600)
-        took = time.perf_counter() - began
-        worker.stop()
-        thread.join()
-        return took
+LONG = 2_000
+"""Steps of W5's process: 10,000 events."""
 
 
-def limit(open_store: Callable[[Path], Store], inputs: list[dict[str, object]]) -> float:
-    """Return the seconds that the hand-written loop takes for the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "x.db")
-        store.start(list(inputs))
-        began = time.perf_counter()
-        Loop(store).run()
-        return time.perf_counter() - began
+class Bench:
+    """Measures one store.
 
+    Args:
+        name: What to call it.
+        backend: Opens ours.
+        store: Opens the hand-written one.
+        count: Processes of W1 and W4, activities of W2.
+        repeat: Runs, of which the median counts.
+    """
 
-def latency(open_backend: Callable[[Path], Backend], processes: int) -> float:
-    """Return the median seconds from the start of a one-step process to its end, with an idle worker (W3)."""
-    with tempfile.TemporaryDirectory() as folder, open_backend(Path(folder) / "x.db") as backend:
-        manager = Manager(backend, [BenchWorkflow])
-        worker = Worker(manager)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        took: list[float] = []
-        for number in range(processes):
-            began = time.perf_counter()
-            given = order(number, steps=1)
-            manager.wait_for_process(manager.start_process(Process(BenchWorkflow, input=given)), 60)
-            took.append(time.perf_counter() - began)
-        worker.stop()
-        thread.join()
-        return statistics.median(took)
+    def __init__(
+        self, name: str, backend: OpenBackend, store: OpenStore, count: int, repeat: int
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.store = store
+        self.count = count
+        self.repeat = repeat
 
+    def w1(self) -> Iterator[Figure]:
+        """Many processes of three steps."""
+        many = [order(number) for number in range(self.count)]
+        mine, theirs = paired(
+            lambda: self.count / workloads.drained(self.backend, many),
+            lambda: self.count / workloads.drained_raw(self.store, many),
+            self.repeat,
+        )
+        yield Figure("W1", self.name, "processes/s", mine, theirs)
 
-def steps(open_backend: Callable[[Path], Backend], count: int) -> tuple[float, float]:
-    """Return the seconds of one of the first and one of the last hundred steps of a long process (W5)."""
-    with tempfile.TemporaryDirectory() as folder, open_backend(Path(folder) / "x.db") as backend:
-        manager = Manager(backend, [BenchWorkflow])
-        worker = Worker(manager)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        process_id = manager.start_process(Process(BenchWorkflow, input=order(1, steps=count)))
-        process = manager.wait_for_process(process_id, 600)
-        worker.stop()
-        thread.join()
-    ends = [e.datetime for e in process.history if isinstance(e, ActivityEvent) and e.datetime]
-    first = (ends[110] - ends[10]).total_seconds() / 100
-    last = (ends[-1] - ends[-101]).total_seconds() / 100
-    return first, last
+    def w2(self) -> Iterator[Figure]:
+        """One process with many activities at once."""
+        fan = [order(1, fan=self.count)]
+        mine, theirs = paired(
+            lambda: workloads.drained(self.backend, fan) / self.count * 1e6,
+            lambda: workloads.drained_raw(self.store, fan) / self.count * 1e6,
+            self.repeat,
+        )
+        yield Figure("W2", self.name, "µs an activity", mine, theirs, more_is_better=False)
+
+    def w3(self) -> Iterator[Figure]:
+        """One process at a time."""
+        middle, worst = workloads.latencies(self.backend, 300)
+        yield Figure("W3", self.name, "ms from start to end, median", middle * 1e3)
+        yield Figure("W3", self.name, "ms from start to end, 99th percentile", worst * 1e3)
+
+    def w4(self) -> Iterator[Figure]:
+        """A crowd that waits for a signal."""
+        mine = workloads.crowd(self.backend, self.count * 5)
+        raw = workloads.crowd_raw(self.store, self.count * 5)
+        yield Figure("W4", self.name, "starts/s, from 8 threads", mine.starts, raw.starts)
+        yield Figure(
+            "W4",
+            self.name,
+            "bytes an open process",
+            mine.bytes_each,
+            raw.bytes_each,
+            more_is_better=False,
+        )
+        yield Figure("W4", self.name, "signals and ends/s", mine.signals, raw.signals)
+
+    def w5(self) -> Iterator[Figure]:
+        """One long process."""
+        runs = [workloads.long_process(self.backend, LONG) for _ in range(self.repeat)]
+        first, ratio = median(r[0] for r in runs), median(r[1] / r[0] for r in runs)
+        yield Figure("W5", self.name, "µs a step, at the start", first * 1e6)
+        yield Figure("W5", self.name, "step at 10,000 events / step at the start", ratio)
+
+    def w6(self) -> Iterator[Figure]:
+        """Many OS processes on one file."""
+        if self.name != "sqlite":
+            return
+        alone: float | None = None
+        for workers in (1, 2, 4):
+            rate = median(workloads.shared(self.count, workers) for _ in range(self.repeat))
+            alone = alone or rate
+            what = f"processes/s, {workers} OS processes (limit: one alone)"
+            yield Figure("W6", self.name, what, rate, alone)
 
 
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("works", nargs="*", metavar="W", help="which ones; all if left out")
     parser.add_argument("--processes", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
-    count, repeat = given.processes, given.repeat
+    works = [work.lower() for work in given.works] or ["w1", "w2", "w3", "w4", "w5", "w6"]
     figures: list[Figure] = []
     for name, backend, store in STORES:
-        many = [order(number) for number in range(count)]
-        mine, theirs = paired(
-            lambda b=backend, m=many: count / ours(b, m),  # type: ignore[misc]
-            lambda s=store, m=many: count / limit(s, m),  # type: ignore[misc]
-            repeat,
-        )
-        figures.append(Figure("W1", name, "processes/s", mine, theirs))
-        fan = [order(1, fan=count)]
-        mine, theirs = paired(
-            lambda b=backend, f=fan: ours(b, f) / count * 1e6,  # type: ignore[misc]
-            lambda s=store, f=fan: limit(s, f) / count * 1e6,  # type: ignore[misc]
-            repeat,
-        )
-        figures.append(Figure("W2", name, "µs an activity", mine, theirs, more_is_better=False))
-        figures.append(Figure("W3", name, "ms, median", latency(backend, 200) * 1e3))
-        first, last = steps(backend, max(count, 500))
-        figures.append(Figure("W5", name, "µs a step, first hundred", first * 1e6))
-        figures.append(Figure("W5", name, "last step / first step", last / first))
+        bench = Bench(name, backend, store, given.processes, given.repeat)
+        for work in works:
+            figures.extend(getattr(bench, work)())
+    print(machine())
+    print()
     print(table(figures))
 
 

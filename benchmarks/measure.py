@@ -1,8 +1,12 @@
 """Figures: medians of several runs, and the table that is made of them."""
 
+import os
+import platform
+import sys
 from collections.abc import Callable
 from statistics import median
 
+import apsw
 from msgspec import Struct
 
 
@@ -57,3 +61,10 @@ def table(figures: list[Figure]) -> str:
         cells = (figure.work, figure.store, figure.what, f"{figure.ours:,.2f}", limit, ratio)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def machine() -> str:
+    """Return a line that says where the figures come from."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return f"Python {python}, SQLite {apsw.sqlite_lib_version()}, {system}, {os.cpu_count()} CPUs"

@@ -7,208 +7,44 @@ are the specification; `pyworkflow.testing.conformance` is the same specificatio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime as DateTime
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
-from msgspec import Struct
-
+from pyworkflow.backend.capability import Capability
+from pyworkflow.backend.exchange import (
+    DEFAULT_CATEGORY,
+    Completion,
+    FailedDecision,
+    FeedEntry,
+    Pending,
+    Poll,
+    Queue,
+    Reuse,
+    Turn,
+)
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError, UnsupportedByBackendError
-from pyworkflow.event import AnyEvent, Event
+from pyworkflow.errors import UnsupportedByBackendError
+from pyworkflow.event import Event
 from pyworkflow.ledger.invariants import Violation
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
 
-DEFAULT_CATEGORY = "default"
-
-
-class Capability(StrEnum):
-    """What a backend may or may not be able to do. It declares what it can; the contract suite holds it to that."""
-
-    CHILDREN = "children"
-    """Child processes."""
-    CANCEL_REQUEST = "cancel_request"
-    """Cooperative cancellation of processes and of running activities."""
-    CONTINUE = "continue"
-    """`ContinueProcess`."""
-    EXTERNAL = "external"
-    """`SignalProcess` and `RequestCancelProcess`."""
-    LAMBDA = "lambda"
-    """`ScheduleLambda`."""
-    RETRY = "retry"
-    """Activity retries that the decider does not see."""
-    LEASES = "leases"
-    """Leases shorter than the timeouts, which workers extend; giving tasks back."""
-    ATOMIC = "atomic"
-    """A decision list applies wholly or not at all."""
-    REUSE = "reuse"
-    """Policies for reusing the id of a closed process; idempotent starts."""
-    SIGNAL_ID = "signal_id"
-    """A signal repeated under the same id is one event."""
-    PARKING = "parking"
-    """Processes whose decider keeps failing are parked."""
-    CLOCK = "clock"
-    """The clock can be injected."""
-    FEED = "feed"
-    """A feed of the events of all processes, in the order of their recording."""
-    CLOSED = "closed"
-    """Closed processes can be listed and read."""
-    COUNTS = "counts"
-    """Depth of the queues, and who polls them."""
-    PURGE = "purge"
-    """Closed processes can be removed."""
-    CHECK = "check"
-    """The invariants can be checked."""
-    SHARED = "shared"
-    """Many OS processes can work on the same processes."""
-    DURABLE = "durable"
-    """What was acknowledged survives the end of every process."""
-
-
-class Reuse(StrEnum):
-    """Whether a start may take the id of a closed process. An open process never shares its id."""
-
-    REJECT = "reject"
-    """No."""
-    ALLOW_FAILED = "allow_failed"
-    """Yes, if it did not complete."""
-    ALLOW = "allow"
-    """Yes."""
-
-
-class FailedDecision(Struct, frozen=True):
-    """Stands in for decisions where a decider failed.
-
-    Attributes:
-        reason: One line.
-        details: More, for example a traceback.
-    """
-
-    reason: str
-    details: Json = None
-
-
-class Completion(Struct, frozen=True):
-    """What became of a task, for `Backend.turn`.
-
-    Attributes:
-        task: The task.
-        outcome: The result of an activity; the decisions, or the failure, of a decider.
-    """
-
-    task: ActivityTask | DecisionTask
-    outcome: ActivityResult | Sequence[Decision] | FailedDecision
-
-
-class Poll(Struct, frozen=True):
-    """A wish for tasks, for `Backend.turn`.
-
-    Attributes:
-        kind: `ActivityTask` or `DecisionTask`.
-        category: The queue.
-        limit: How many tasks at most.
-        identity: Who asks, for people to read.
-        lease: Seconds until the tasks are given to somebody else unless `Backend.extend_leases` is called; None for as long as their
-            timeouts allow.
-    """
-
-    kind: type[ActivityTask] | type[DecisionTask]
-    category: str = DEFAULT_CATEGORY
-    limit: int = 1
-    identity: str | None = None
-    lease: float | None = None
-
-
-class Turn(Struct, frozen=True):
-    """What came of `Backend.turn`.
-
-    Attributes:
-        errors: For each completion, in order, None or why it was refused.
-        tasks: The tasks handed out.
-    """
-
-    errors: list[PyworkflowError | None]
-    tasks: list[ActivityTask | DecisionTask]
-
-
-class FeedEntry(Struct, frozen=True, omit_defaults=True):
-    """One event in the feed of all processes.
-
-    Attributes:
-        cursor: Its place: entries of one transition share it, later ones have a larger one. Opaque otherwise.
-        process_id: The process it happened to.
-        run: The run of that id.
-        workflow: The workflow of the process.
-        seq: Its number in the history; 1 is the first.
-        event: What happened.
-        parent: The id of the process's parent, if it has one.
-    """
-
-    cursor: int
-    process_id: str
-    run: int
-    workflow: str
-    seq: int
-    event: AnyEvent
-    parent: str | None = None
-
-
-class Queue(Struct, frozen=True):
-    """The state of one queue.
-
-    Attributes:
-        kind: ``activity`` or ``decision``.
-        category: Its name.
-        waiting: Tasks that could be handed out now.
-        delayed: Tasks that may be handed out later: retries, back-off.
-        running: Tasks that are leased.
-        oldest: Since when the oldest waiting task could have been handed out.
-        pollers: Identities that polled it in the last minute.
-    """
-
-    kind: str
-    category: str
-    waiting: int
-    delayed: int
-    running: int
-    oldest: DateTime | None
-    pollers: tuple[str, ...]
-
-
-class Pending(Struct, frozen=True, omit_defaults=True):
-    """Something that an open process waits for.
-
-    Attributes:
-        kind: ``decision``, ``activity``, ``timer`` or ``child_process``.
-        id: The activity's, timer's or child's id.
-        state: ``scheduled``, ``delayed`` (a retry or back-off), ``started``, ``parked`` or ``open``.
-        name: The activity's or child workflow's name.
-        category: The queue it waits in.
-        since: Since when it has been in this state.
-        until: When the state ends by itself: the retry, the timer, the timeout.
-        attempt: The number of the try.
-        identity: Which worker has it.
-        details: The last heartbeat, or why it is parked.
-        cancel_requested: Whether it has been asked to cancel itself.
-        pollers: Who has polled its queue in the last minute; empty means nobody.
-    """
-
-    kind: str
-    id: str | None = None
-    state: str = "open"
-    name: str | None = None
-    category: str | None = None
-    since: DateTime | None = None
-    until: DateTime | None = None
-    attempt: int = 1
-    identity: str | None = None
-    details: Json = None
-    cancel_requested: bool = False
-    pollers: tuple[str, ...] = ()
+__all__ = [
+    "DEFAULT_CATEGORY",
+    "Backend",
+    "Capability",
+    "Completion",
+    "FailedDecision",
+    "FeedEntry",
+    "Pending",
+    "Poll",
+    "Queue",
+    "Reuse",
+    "Turn",
+]
 
 
 class Backend(ABC):

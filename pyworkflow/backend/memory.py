@@ -5,10 +5,11 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Capability
-from pyworkflow.backend.memory_unit import MemoryUnit, Tables
+from pyworkflow.backend.memory_tables import Tables
+from pyworkflow.backend.memory_unit import MemoryUnit
 from pyworkflow.backend.reading import feed_entries
-from pyworkflow.backend.stored import StoredBackend, Work
-from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.backend.stored import StoredBackend
+from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.errors import InvalidRequestError
 

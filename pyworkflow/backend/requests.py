@@ -1,13 +1,10 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
-from collections.abc import Callable
-from typing import Any
-
 from msgspec import Raw
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.base import Completion, FailedDecision, Poll
-from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import microseconds, to_datetime
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
@@ -41,8 +38,6 @@ from pyworkflow.values import (
     check_tags,
     check_text,
 )
-
-Work = Callable[[StoredUnit], Any]
 
 
 def duration(seconds: float, what: str) -> int:

@@ -5,18 +5,14 @@ is here or in the ledger, so that such backends behave alike by construction.
 """
 
 import time
-from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime as DateTime
 from functools import partial
-from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
-    Backend,
     Capability,
     Completion,
     FailedDecision,
@@ -28,12 +24,12 @@ from pyworkflow.backend.base import (
     Turn,
 )
 from pyworkflow.backend.reading import HistoryCache, describe_pending, feed_entries, to_process
+from pyworkflow.backend.transactions import Transactions, Work
 from pyworkflow.backend.unit import StoredUnit
-from pyworkflow.backend.wakeups import Wakeups
 from pyworkflow.clock import SECOND, Clock, to_instant
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import BackendUnavailableError, PyworkflowError, TimedOutError
+from pyworkflow.errors import PyworkflowError, TimedOutError
 from pyworkflow.event import Event
 from pyworkflow.ids import new_id
 from pyworkflow.ledger import claims, lifecycle
@@ -41,7 +37,6 @@ from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.invariants import Violation
 from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
-from pyworkflow.ledger.sweep import sweep
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
@@ -49,93 +44,19 @@ from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_name, check_payload, check_text
 
-T = TypeVar("T")
-Work = Callable[[StoredUnit], Any]
-
 POLLER_SECONDS = 60
 """Somebody who has polled a queue within these seconds counts as polling it."""
 
 
-class StoredBackend(Backend):
+class StoredBackend(Transactions):
     """A backend that keeps its own state by the rules of the ledger."""
 
     capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._wakeups = Wakeups()
+        super().__init__(clock)
         self._histories = HistoryCache()
-        self._observers: list[Callable[[list[FeedEntry]], None]] = []
         self._polled: dict[tuple[str, str, str], float] = {}
-        self._untold: deque[list[FeedEntry]] = deque()
-        self._telling = RLock()
-        self._closed = False
-        clock.on_change(self._wakeups.notify)
-
-    # -- what a store supplies -----------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        """Run works in one transaction with `_run`, write down what they changed, and return what they returned.
-
-        Stores call `_committed` after the commit, and `_tell_observers` when they hold no lock any more.
-        """
-
-    @abstractmethod
-    def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, on one consistent state."""
-
-    def _run(self, unit: StoredUnit, works: Sequence[Work]) -> list[Any]:
-        """Do what is due, then run works on a unit; a refused one leaves its error in place of a result."""
-        if unit.next_due() <= unit.now:
-            sweep(unit)
-        results: list[Any] = []
-        for work in works:
-            try:
-                results.append(work(unit))
-            except PyworkflowError as error:
-                results.append(error)
-        return results
-
-    def _committed(self, entries: Callable[[], list[FeedEntry]]) -> None:
-        """Wake sleepers and keep what was committed for the observers; stores call it before others can commit.
-
-        Args:
-            entries: Makes the entries of the feed; called only if somebody observes.
-        """
-        self._wakeups.notify()
-        if self._observers:
-            self._untold.append(entries())
-
-    def _tell_observers(self) -> None:
-        """Hand on what was committed, in the order of the commits; never while the store is locked, for observers may call back."""
-        if self._untold:
-            with self._telling:
-                while self._untold:
-                    recorded = self._untold.popleft()
-                    for observer in list(self._observers):
-                        observer(recorded)
-
-    def _do(self, work: Callable[[StoredUnit], T]) -> T:
-        result = self._write([work])[0]
-        if isinstance(result, PyworkflowError):
-            raise result
-        done: T = result
-        return done
-
-    def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
-        while self._until_due() <= 0:
-            self._write([])
-        return self._snapshot(work)
-
-    def _until_due(self) -> int:
-        """Return the microseconds until something is due, by the store's own time: a clock that is set back does not move that."""
-        return self._snapshot(lambda unit: unit.next_due() - unit.now)
-
-    def _alive(self) -> None:
-        if self._closed:
-            raise BackendUnavailableError(f"this {self.name} backend is closed")
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
 
@@ -280,30 +201,6 @@ class StoredBackend(Backend):
     def _recently(self, unit: StoredUnit) -> int:
         return unit.now - POLLER_SECONDS * SECOND
 
-    def _wait_for(
-        self,
-        look: Callable[[], T],
-        timeout: float | None,
-        stop: Callable[[], bool] | None = None,
-    ) -> T:
-        """Look again after each commit until what is seen is true, the time is up or `stop` says so; return the last look."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._alive()
-            commits = self._wakeups.commits()
-            seen = look()
-            left = Wakeups.FLOOR if end is None else end - time.monotonic()
-            if stop is not None and stop():
-                return seen
-            if seen or left <= 0:
-                return seen
-            self._prepare_to_wait()
-            due = self._until_due() / SECOND
-            self._wakeups.sleep(commits, max(0.0, min(left, due)))
-
-    def _prepare_to_wait(self) -> None:
-        """Whatever a store needs so that other OS processes' commits reach `_wakeups`."""
-
     # -- tasks ---------------------------------------------------------------------------------------------------------------------
 
     def turn(
@@ -421,10 +318,6 @@ class StoredBackend(Backend):
         if works:
             self._write(works)
 
-    def wake(self) -> None:
-        """Have every wait of this backend object look again."""
-        self._wakeups.notify()
-
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
@@ -444,10 +337,6 @@ class StoredBackend(Backend):
         """Return the state of every queue that has tasks or pollers."""
         return self._read(lambda unit: unit.queues(self._recently(unit)))
 
-    def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
-        """Call back after each commit of this backend object."""
-        self._observers.append(observer)
-
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
@@ -458,16 +347,6 @@ class StoredBackend(Backend):
         """Remove processes that closed before an instant."""
         before = to_instant(closed_before)
         return self._do(lambda unit: unit.purge(before, limit))
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` has been called."""
-        return self._closed
-
-    def close(self) -> None:
-        """Let go of files and connections."""
-        self._closed = True
-        self._wakeups.notify()
 
 
 _GOING_ON = ("open", "continued")

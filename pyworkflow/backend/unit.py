@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -85,3 +86,7 @@ class StoredUnit(Unit):
     @abstractmethod
     def purge(self, before: int, limit: int) -> int:
         """Remove runs that closed before an instant; return how many."""
+
+
+Work = Callable[[StoredUnit], Any]
+"""What a transaction does."""

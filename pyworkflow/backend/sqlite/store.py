@@ -21,7 +21,8 @@ from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
-from pyworkflow.backend.stored import StoredBackend, Work
+from pyworkflow.backend.stored import StoredBackend
+from pyworkflow.backend.transactions import Work
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode

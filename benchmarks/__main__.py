@@ -72,14 +72,11 @@ class Bench:
         mine = workloads.crowd(self.backend, self.count * 5)
         raw = workloads.crowd_raw(self.store, self.count * 5)
         yield Figure("W4", self.name, "starts/s, from 8 threads", mine.starts, raw.starts)
-        yield Figure(
-            "W4",
-            self.name,
-            "bytes an open process",
-            mine.bytes_each,
-            raw.bytes_each,
-            more_is_better=False,
-        )
+        memory = workloads.memory_each(self.backend, self.count)
+        yield Figure("W4", self.name, "bytes of memory an open process", memory)
+        if mine.bytes_each:
+            what, limit = "bytes of disk an open process", raw.bytes_each
+            yield Figure("W4", self.name, what, mine.bytes_each, limit, more_is_better=False)
         yield Figure("W4", self.name, "signals and ends/s", mine.signals, raw.signals)
 
     def w5(self) -> Iterator[Figure]:

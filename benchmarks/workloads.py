@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import psutil
 from msgspec import Struct
 
 from benchmarks.raw import BATCH, Loop, Store
@@ -103,7 +103,7 @@ class Crowd(Struct, frozen=True):
 
     Attributes:
         starts: Processes started a second.
-        bytes_each: Bytes of disk, or else of memory, for each open process.
+        bytes_each: Bytes of disk for each open process.
         signals: Processes signaled and completed a second.
     """
 
@@ -115,7 +115,6 @@ class Crowd(Struct, frozen=True):
 def crowd(open_backend: OpenBackend, count: int) -> Crowd:
     """Start processes one by one from eight threads, and signal each."""
     with opened(open_backend) as (manager, path):
-        before = psutil.Process().memory_info().rss
 
         def start(number: int) -> str:
             return manager.start_process(Process(BenchWorkflow, input=order(number, wait=True)))
@@ -131,20 +130,32 @@ def crowd(open_backend: OpenBackend, count: int) -> Crowd:
                 while any(queue.waiting or queue.running for queue in manager.backend.queues()):
                     time.sleep(0.05)
                 size = disk(path)
-                grown = psutil.Process().memory_info().rss - before
                 began = time.perf_counter()
                 list(threads.map(tell, ids))
                 for process_id in ids:
                     manager.wait_for_process(process_id, 600)
                 signals = count / (time.perf_counter() - began)
-    return Crowd(starts, (size or grown) / count, signals)
+    return Crowd(starts, size / count, signals)
+
+
+def memory_each(open_backend: OpenBackend, count: int) -> float:
+    """Return the bytes of memory that Python holds for each open process."""
+    with opened(open_backend) as (manager, _), working(manager, concurrency=1):
+        manager.start_process(Process(BenchWorkflow, input=order(0, wait=True)))
+        tracemalloc.start()
+        for number in range(count):
+            manager.start_process(Process(BenchWorkflow, input=order(number, wait=True)))
+        while any(queue.waiting or queue.running for queue in manager.backend.queues()):
+            time.sleep(0.05)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return held / count
 
 
 def crowd_raw(open_store: OpenStore, count: int) -> Crowd:
     """Do the same with the hand-written loop, a hundred processes a transaction."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.db"
-        before = psutil.Process().memory_info().rss
         store = open_store(path)
         loop = Loop(store)
         chunks = [range(at, min(at + BATCH, count)) for at in range(0, count, BATCH)]
@@ -153,13 +164,12 @@ def crowd_raw(open_store: OpenStore, count: int) -> Crowd:
         starts = count / (time.perf_counter() - began)
         loop.run()
         size = disk(path)
-        grown = psutil.Process().memory_info().rss - before
         began = time.perf_counter()
         for chunk in pids:
             store.signal(chunk, {"ok": True})
         loop.run()
         signals = count / (time.perf_counter() - began)
-    return Crowd(starts, (size or grown) / count, signals)
+    return Crowd(starts, size / count, signals)
 
 
 def long_process(open_backend: OpenBackend, count: int) -> tuple[float, float]:

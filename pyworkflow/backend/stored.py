@@ -24,8 +24,8 @@ from pyworkflow.backend.base import (
     Turn,
 )
 from pyworkflow.backend.reading import HistoryCache, describe_pending, feed_entries, to_process
-from pyworkflow.backend.transactions import Transactions, Work
-from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.backend.transactions import Transactions
+from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, Clock, to_instant
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision

@@ -22,8 +22,7 @@ from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
 from pyworkflow.backend.stored import StoredBackend
-from pyworkflow.backend.transactions import Work
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.unit import FeedBatch, StoredUnit, Work
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,7 +37,7 @@ def app_option(*, required: bool) -> Callable[[F], F]:
 
 
 @contextmanager
-def managed(context: click.Context, app: str) -> Iterator["Manager"]:
+def managed(context: click.Context, app: str) -> Generator["Manager"]:
     """Open the manager of a program, and close its backend at the end.
 
     A manager that the program has made keeps its backend, unless the command line or the environment names another.
@@ -109,7 +109,8 @@ def _of_name(app: str, found: Any) -> "Manager | tuple[list[Any], list[Any]]":
         return _sorted([found])
     if inspect.isroutine(found):
         return _made(app, found)
-    if not isinstance(found, Iterable) or isinstance(found, str | bytes | type):
+    listed = isinstance(found, Iterable) and not isinstance(found, str | bytes | type)
+    if not listed:
         raise InvalidRequestError(f"app {app!r}", f"is {_told(found)}; {WANTED}")
     things = list(found)
     strange = [thing for thing in things if not (_is_workflow(thing) or _is_activity(thing))]

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,7 +56,7 @@ def exit_code(error: PyworkflowError) -> int:
 
 
 @contextmanager
-def opened(context: click.Context, workflows: Iterable[str] = ()) -> Iterator[Any]:
+def opened(context: click.Context, workflows: Iterable[str] = ()) -> Generator[Any]:
     """Open the backend that the command line names, and close it at the end.
 
     Args:
@@ -75,7 +75,7 @@ def opened(context: click.Context, workflows: Iterable[str] = ()) -> Iterator[An
 
 
 @contextmanager
-def hinting(backend: Any, workflows: Iterable[str] = ()) -> Iterator[None]:
+def hinting(backend: Any, workflows: Iterable[str] = ()) -> Generator[None]:
     """Have errors about something unknown say what may have been meant."""
     try:
         yield

@@ -40,7 +40,7 @@ def history(
             for run, seq, event in followed(backend, process_id, since):
                 emit(_record(run, seq, event)) if as_json else click.echo(_line(str(seq), event))
             return
-        process = backend.process_by_id(process_id)
+        process: Process = backend.process_by_id(process_id)
     events = list(enumerate(process.history[since:], since + 1))
     if as_json:
         for seq, event in events:
@@ -107,4 +107,6 @@ def watch(context: click.Context, from_start: bool, limit: int | None, as_json: 
 
 
 def _line(name: str, event: Event) -> str:
-    return safe(f"{instant(event.datetime)}  {name:>4}  {event.type:18}  {describe(event)}")
+    return safe(
+        f"{instant(event.datetime)}  {name:>4}  {event.type:18}  {describe(event)}"
+    ).rstrip()

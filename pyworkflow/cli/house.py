@@ -1,7 +1,7 @@
 """Commands for keeping house: check, purge."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 from datetime import datetime as DateTime
@@ -15,7 +15,7 @@ from pyworkflow.clock import SystemClock, to_datetime
 
 
 @contextmanager
-def progress(label: str, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress(label: str, shown: bool) -> Generator[Callable[[int, int], None] | None]:
     """Show a progress bar on a terminal."""
     if not (shown and sys.stderr.isatty()):
         yield None

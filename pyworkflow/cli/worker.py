@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from types import FrameType
 
 import click
 
@@ -74,9 +75,13 @@ def worker(
         polls = (
             f"{works.identity} polls category {category!r} of the {manager.backend.name} backend"
         )
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            works.stop()
+
         # Whoever reads the lines below may stop the worker at once, before it has handlers of its own.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: works.stop())
+            signal.signal(number, stop)
         click.echo(safe(polls), err=True)
         if as_json:
             emit(

@@ -1,5 +1,7 @@
 """SQLite files under fire: killed writers, lost power, full and broken disks, files that cannot be written, clocks that jump."""
 
+import ctypes
+import os
 import resource
 import subprocess
 import sys
@@ -10,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from pyworkflow.backend.base import Backend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.codec import decode
-from pyworkflow.errors import BackendFullError, BackendUnavailableError
+from pyworkflow.errors import BackendFullError, BackendUnavailableError, BackendVersionError
 from pyworkflow.process import Process
 from pyworkflow.result import ProcessCompleted
 from pyworkflow.testing.clock import FakeClock
@@ -254,3 +257,127 @@ def test_the_command_line_tells_of_a_full_disk_in_one_line(tmp_path: Path) -> No
     assert len(done.stderr.splitlines()) == 1
     with SQLiteBackend(path) as backend:
         assert everything(backend) == before
+
+
+# -- files that cannot be written, or are not ours ---------------------------------------------------------------------------------
+
+
+def heed_permissions() -> None:
+    """Drop what lets root write where permissions forbid it; run between fork and exec."""
+    drop_from_bounding_set, override, read_search = 24, 1, 2
+    libc = ctypes.CDLL(None)
+    for capability in (override, read_search):
+        libc.prctl(drop_from_bounding_set, capability, 0, 0, 0)
+
+
+def command(path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "pyworkflow", "--backend", f"sqlite:///{path}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=heed_permissions if os.geteuid() == 0 else None,
+    )
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """Return a database with one process, closed."""
+    path = tmp_path / "store" / "x.db"
+    path.parent.mkdir()
+    with SQLiteBackend(path) as backend:
+        backend.register_workflow("Order")
+        backend.start_process(Process("Order", id="one"))
+    yield path
+    path.parent.chmod(0o700)
+
+
+def refused(done: "subprocess.CompletedProcess[str]") -> str:
+    assert done.returncode == 3, done
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+def test_a_file_that_may_only_be_read_is_read_and_not_written(kept: Path) -> None:
+    kept.chmod(0o400)
+    before = kept.read_bytes()
+
+    assert "one" in command(kept, "list").stdout
+    assert command(kept, "check").returncode == 0
+    assert "cannot be written" in refused(command(kept, "start", "Order"))
+    assert "cannot be written" in refused(command(kept, "terminate", "one"))
+    assert kept.read_bytes() == before
+    for file in kept.parent.iterdir():
+        file.chmod(0o600)
+    assert command(kept, "terminate", "one").returncode == 0
+
+
+def test_a_folder_that_may_only_be_read_is_told_in_one_line(kept: Path) -> None:
+    before = kept.read_bytes()
+    kept.parent.chmod(0o500)
+
+    assert str(kept) in refused(command(kept, "start", "Order"))
+    assert str(kept) in refused(command(kept, "list"))
+    assert "new.db" in refused(command(kept.with_name("new.db"), "list"))
+    assert kept.read_bytes() == before
+    kept.parent.chmod(0o700)
+    assert command(kept, "start", "Order").returncode == 0
+
+
+def newer(path: Path) -> None:
+    with SQLiteBackend(path) as backend:
+        backend.register_workflow("Order")
+    database = apsw.Connection(str(path))
+    assert database.execute("pragma journal_mode = delete").get == "delete"
+    database.execute("pragma user_version = 99")
+    database.close()
+
+
+def of_another_program(path: Path) -> None:
+    database = apsw.Connection(str(path))
+    database.execute("create table process (id text); insert into process values ('one')")
+    database.close()
+
+
+def with_the_mark_of_another_program(path: Path) -> None:
+    database = apsw.Connection(str(path))
+    database.execute("pragma application_id = 7; create table process (id text)")
+    database.close()
+
+
+def a_text(path: Path) -> None:
+    path.write_text("A letter to nobody.\n" * 1000)
+
+
+@pytest.mark.parametrize(
+    "make", [newer, of_another_program, with_the_mark_of_another_program, a_text]
+)
+def test_a_file_that_is_not_ours_is_left_as_it_is(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    make(path)
+    before, files = path.read_bytes(), set(tmp_path.iterdir())
+
+    with pytest.raises(BackendVersionError) as told:
+        SQLiteBackend(path)
+
+    assert lines(told.value) == 1
+    assert path.read_bytes() == before
+    assert set(tmp_path.iterdir()) == files
+
+
+def test_a_page_that_was_overwritten_is_found_wherever_it_is(kept: Path) -> None:
+    whole, page = kept.read_bytes(), 4096
+    for start in range(page, len(whole), page):
+        kept.write_bytes(whole[:start] + b"\xff" * page + whole[start + page :])
+        try:
+            with SQLiteBackend(kept) as backend:
+                told = [violation.message for violation in backend.check()]
+        except BackendUnavailableError as error:
+            told = [str(error)]
+        assert told, f"nobody has noticed what is at {start}"
+        assert all(len(text.splitlines()) == 1 for text in told)

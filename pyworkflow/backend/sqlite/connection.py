@@ -54,7 +54,9 @@ def open_database(path: str) -> apsw.Connection:
             _make_private(path)
         connection = apsw.Connection(path)
         connection.set_busy_timeout(BUSY_SECONDS * 1000)
+        # What is not ours to write is refused before a byte of it is changed.
         _check_owner(connection, path)
+        _version(connection, path)
         connection.execute("pragma journal_mode = wal")
         _configure(connection)
         _migrate(connection, path)
@@ -98,19 +100,22 @@ def _check_owner(connection: apsw.Connection, path: str) -> None:
         raise BackendVersionError(f"{path} is a database of another program")
 
 
+def _version(connection: apsw.Connection, path: str) -> int:
+    version, known = _pragma(connection, "user_version"), len(migrations())
+    if version > known:
+        raise BackendVersionError(
+            f"{path} has schema {version}; this pyworkflow knows {known}: upgrade it"
+        )
+    return version
+
+
 def _migrate(connection: apsw.Connection, path: str) -> None:
     scripts = migrations()
-    version = _pragma(connection, "user_version")
-    if version == len(scripts):
+    if _version(connection, path) == len(scripts):
         return
     connection.execute("begin immediate")
     try:
-        version = _pragma(connection, "user_version")
-        if version > len(scripts):
-            raise BackendVersionError(
-                f"{path} has schema {version}; this pyworkflow knows {len(scripts)}: upgrade it"
-            )
-        for script in scripts[version:]:
+        for script in scripts[_version(connection, path) :]:
             connection.execute(script)
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {len(scripts)}")

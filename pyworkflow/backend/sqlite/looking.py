@@ -115,8 +115,14 @@ class Looking(StoredUnit):
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 
     def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
-        damage = [found[0] for found in self.connection.execute("pragma integrity_check")]
-        violations = [Violation("I23", None, text) for text in damage if text != "ok"]
+        # SQLite may tell of many faults in one text, below a heading.
+        damage = [
+            line
+            for (text,) in self.connection.execute("pragma integrity_check")
+            for line in text.splitlines()
+            if line not in ("ok", "*** in database main ***")
+        ]
+        violations = [Violation("I23", None, line) for line in damage]
         for table, key in self.rows("orphans"):
             violations.append(
                 Violation("I21", None, f"{table} of process number {key}, which is gone")

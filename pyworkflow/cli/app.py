@@ -109,8 +109,7 @@ def _of_name(app: str, found: Any) -> "Manager | tuple[list[Any], list[Any]]":
         return _sorted([found])
     if inspect.isroutine(found):
         return _made(app, found)
-    listed = isinstance(found, Iterable) and not isinstance(found, str | bytes | type)
-    if not listed:
+    if not _is_list(found):
         raise InvalidRequestError(f"app {app!r}", f"is {_told(found)}; {WANTED}")
     things = list(found)
     strange = [thing for thing in things if not (_is_workflow(thing) or _is_activity(thing))]
@@ -140,6 +139,10 @@ def _made(app: str, factory: Callable[..., Any]) -> "Manager":
         told = f"is {_told(factory)}, which returned {_told(made)}; {WANTED}"
         raise InvalidRequestError(f"app {app!r}", told)
     return made
+
+
+def _is_list(thing: object) -> bool:
+    return isinstance(thing, Iterable) and not isinstance(thing, str | bytes | type)
 
 
 def _told(thing: object) -> str:

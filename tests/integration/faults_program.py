@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import Struct
 
 from pyworkflow.backend.base import Backend, Completion, Poll
 from pyworkflow.backend.sqlite import SQLiteBackend
@@ -20,6 +22,8 @@ from pyworkflow.event import ActivityEvent, DecisionEvent
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.worker import Worker
+from tests.integration.program import manager
 
 WEEK = 7 * 86_400
 HOUR = 3600
@@ -241,12 +245,62 @@ def run_command(how: str, turn: int, words: list[str]) -> None:
     command()
 
 
+class Answer(Struct):
+    """What the holder of a lease sees.
+
+    Attributes:
+        wall: The wall clock.
+        held: Whether the lease is still held.
+        fired: The timers that have fired.
+        elapsed: The seconds since just before the timers were set, by a clock that does not jump.
+    """
+
+    wall: float
+    held: bool
+    fired: list[str]
+    elapsed: float
+
+
+def hold(path: Path, short: float) -> None:
+    """Hold a lease and two timers, and answer each line of the standard input with what has become of them."""
+    with SQLiteBackend(path) as backend:
+        backend.register_workflow("Order", decision_timeout=HOUR)
+        backend.register_activity("pack")
+        backend.start_process(Process("Order", id="one"))
+        [first] = backend.turn(polls=POLLS).tasks
+        timers = [Timer(short, id="short"), Timer(HOUR, id="long")]
+        began = time.monotonic()
+        backend.turn([Completion(first, [ScheduleActivity("pack", id="a"), *timers])])
+        [held] = backend.turn(polls=POLLS).tasks
+        for line in sys.stdin:
+            if line == "wait\n":
+                [woken] = backend.turn(polls=POLLS, wait=60).tasks
+                backend.turn([Completion(woken, [])])
+            elif line == "finish\n":
+                backend.turn([Completion(held, ActivityCompleted())])
+                [last] = backend.turn(polls=POLLS).tasks
+                backend.turn([Completion(last, [CompleteProcess()])])
+            [kept] = backend.extend_leases([held], HOUR)
+            events = recorded(backend)
+            fired = [e["timer"]["id"] for e in events if e["type"] == "timer"]
+            _line(1, Answer(time.time(), kept, fired, time.monotonic() - began))
+
+
+def run_worker(path: Path, lease: float) -> None:
+    """Be a worker for the workflows of the other program."""
+    Worker(manager(str(path)), lease=lease, grace=5).run()
+
+
 def main() -> None:
     what, how, where, *rest = sys.argv[1:]
     if what == "each":
         run_each(how, Path(where), [int(turn) for turn in rest])
-    else:
+    elif what == "command":
         run_command(how, int(where), rest)
+    elif what == "worker":
+        run_worker(Path(where), float(how))
+    else:
+        hold(Path(where), float(how))
 
 
 if __name__ == "__main__":

@@ -3,27 +3,33 @@
 import ctypes
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
-from pyworkflow.backend.base import Backend
-from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend.base import Backend, Completion, Poll
+from pyworkflow.backend.sqlite import SQLiteBackend, boot
 from pyworkflow.codec import decode
+from pyworkflow.decision import Timer
 from pyworkflow.errors import BackendFullError, BackendUnavailableError, BackendVersionError
-from pyworkflow.process import Process
+from pyworkflow.process import Process, Status
 from pyworkflow.result import ProcessCompleted
+from pyworkflow.task import ActivityTask
 from pyworkflow.testing.clock import FakeClock
 from tests.integration.faults_program import (
+    HOUR,
     POLLS,
+    Answer,
     Disk,
     Strike,
     broken,
@@ -32,6 +38,8 @@ from tests.integration.faults_program import (
     recorded,
     work,
 )
+from tests.integration.program import OneWorkflow, manager
+from tests.integration.test_workers import appear
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "tests.integration.faults_program"]
@@ -283,7 +291,7 @@ def command(path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Path]:
-    """Return a database with one process, closed."""
+    """Give a database with one process, which nobody has open."""
     path = tmp_path / "store" / "x.db"
     path.parent.mkdir()
     with SQLiteBackend(path) as backend:
@@ -381,3 +389,145 @@ def test_a_page_that_was_overwritten_is_found_wherever_it_is(kept: Path) -> None
             told = [str(error)]
         assert told, f"nobody has noticed what is at {start}"
         assert all(len(text.splitlines()) == 1 for text in told)
+
+
+# -- clocks that jump --------------------------------------------------------------------------------------------------------------
+
+DAY = 86_400
+JUMPS = [-30 * DAY, 365 * DAY]
+
+
+class WallClock:
+    """The wall clock of OS processes that are started with its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        library, self._file = folder / "clockjump.so", folder / "clockjump"
+        source = Path(__file__).with_name("clockjump.c")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        self.environment = {**os.environ, "LD_PRELOAD": str(library), "CLOCKJUMP": str(self._file)}
+        self.jump(0)
+
+    def jump(self, seconds: int) -> None:
+        beside = self._file.with_suffix(".new")
+        beside.write_text(str(seconds))
+        beside.replace(self._file)
+
+    @contextmanager
+    def started(self, *command: object) -> Iterator["subprocess.Popen[str]"]:
+        child = subprocess.Popen(
+            [*map(str, command)],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with child:
+            try:
+                yield child
+            finally:
+                child.kill()
+
+
+@pytest.fixture
+def wall(tmp_path: Path) -> WallClock:
+    if sys.platform != "linux" or shutil.which("gcc") is None:
+        pytest.skip("the wall clock of a program is moved with gcc, on Linux")
+    return WallClock(tmp_path)
+
+
+def in_order(backend: Backend, process_id: str) -> bool:
+    times = [event.datetime for event in backend.history(process_id)]
+    return all(a is not None and b is not None and a <= b for a, b in pairwise(times))
+
+
+def test_leases_and_timers_do_not_heed_the_wall_clock(wall: WallClock, tmp_path: Path) -> None:
+    path, short = tmp_path / "x.db", 2.0
+
+    def ask(holder: "subprocess.Popen[str]", word: str) -> tuple[float, list[str]]:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdin.write(f"{word}\n")
+        holder.stdin.flush()
+        answer: Answer = decode(holder.stdout.readline(), Answer)
+        assert answer.held == (word != "finish")
+        assert "short" not in answer.fired or answer.elapsed >= short
+        return answer.wall - time.time(), answer.fired
+
+    with wall.started(*PROGRAM, "hold", short, path) as holder:
+        for seconds in JUMPS:
+            wall.jump(seconds)
+            off, fired = ask(holder, "look")
+            assert abs(off - seconds) < DAY, "the clock has not jumped"
+            assert "long" not in fired
+            # Nor do those who open the file after the jump, or by another clock.
+            url = f"sqlite:///{path}"
+            with wall.started(sys.executable, "-m", "pyworkflow", "--backend", url, "check") as new:
+                assert "no invariant is violated" in new.communicate(timeout=60)[0]
+            with SQLiteBackend(path) as backend:
+                assert backend.turn(polls=[Poll(ActivityTask)]).tasks == []
+        assert ask(holder, "wait")[1] == ["short"]
+        assert ask(holder, "finish")[1] == ["short"]
+
+    with SQLiteBackend(path) as backend:
+        assert backend.process_by_id("one").status is Status.COMPLETED
+        assert in_order(backend, "one")
+        assert backend.check() == []
+
+
+def test_a_worker_keeps_its_task_while_the_wall_clock_jumps(
+    wall: WallClock, tmp_path: Path
+) -> None:
+    path, began = tmp_path / "x.db", tmp_path / "began"
+    of = manager(str(path))
+
+    def lease_ends() -> datetime | None:
+        [activity] = of.backend.pending(process_id)
+        return activity.until
+
+    with wall.started(*PROGRAM, "worker", 6, path) as worker:
+        process_id = of.start_process(Process(OneWorkflow, input=["slow", str(began)]))
+        appear(began)
+        for seconds in JUMPS:
+            wall.jump(seconds)
+            before = lease_ends()
+            while lease_ends() == before:
+                time.sleep(0.01)
+        began.with_name("began.end").touch()
+        result = of.wait_for_process(process_id, 60).result
+        worker.terminate()
+        assert worker.wait(30) == 0
+
+    assert result == ProcessCompleted("done")
+    started = [event.type for event in of.history(process_id)].count("activity_started")
+    assert started == 1
+    assert in_order(of.backend, process_id)
+    assert of.backend.check() == []
+
+
+def test_time_goes_on_after_a_boot_whatever_the_wall_clock_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, wall = tmp_path / "x.db", time.time_ns
+
+    def reboot(number: int, seconds: int) -> None:
+        monkeypatch.setattr(boot, "boot_id", lambda: f"boot {number}")
+        monkeypatch.setattr(boot, "since_boot", lambda: number)
+        monkeypatch.setattr(time, "time_ns", lambda: wall() + seconds * 10**9)
+
+    reboot(1, 0)
+    with SQLiteBackend(path) as backend:
+        backend.register_workflow("Order", decision_timeout=10 * HOUR)
+        backend.start_process(Process("Order", id="one"))
+        [task] = backend.turn(polls=POLLS).tasks
+        backend.turn([Completion(task, [Timer(HOUR, id="t")])])
+    reboot(2, -30 * DAY)
+    with SQLiteBackend(path) as backend:
+        backend.signal_process("one", "after the boot")
+        assert "timer" not in types(recorded(backend))
+        assert in_order(backend, "one")
+    reboot(3, 2 * HOUR)
+    with SQLiteBackend(path) as backend:
+        assert "timer" in types(recorded(backend))
+        assert in_order(backend, "one")
+        assert backend.check() == []

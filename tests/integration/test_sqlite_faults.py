@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,15 @@ def everything(backend: Backend) -> object:
     return recorded(backend), backend.processes(status=None), backend.feed(), backend.queues()
 
 
+MANY = 500
+"""No call of these tests uses the disk as often."""
+
+
 def failures(
     disk: Disk, strike: Strike, call: Callable[[], object]
 ) -> Iterator[BackendUnavailableError]:
     """Make a call with the disk struck from its first operation on, from its second, and so on until the call succeeds."""
-    for turn in count(1):
+    for turn in range(1, MANY):
         disk.fail(turn, strike)
         try:
             call()
@@ -143,6 +147,7 @@ def failures(
             return
         finally:
             disk.mend()
+    raise AssertionError("the call fails without the disk's help")
 
 
 def lines(error: BaseException) -> int:

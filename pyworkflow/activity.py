@@ -193,7 +193,7 @@ class Activity:
         bound = cls(task, monitor)
         wanted = _input_type(cls)
         if wanted is not Any:
-            bound.input = codec.convert(bound.input, wanted)
+            bound.input = codec.convert(bound.input, wanted, f"input of activity {cls.name!r}")
         return bound
 
 
@@ -214,7 +214,7 @@ def _below(cls: type[Activity]) -> list[type]:
 class ActivityFunction(Generic[P, R]):
     """A function that is an activity: pass it wherever an activity class goes, or call it as the plain function that it is.
 
-    A function of one parameter gets the whole input. One of several gets a list's items by position, or an object's values by name.
+    A function of one parameter gets the whole input (or its default, if the input is None). One of several gets a list's items by position, or an object's values by name.
     Parameters annotated with a type get their values converted to it.
     """
 
@@ -267,16 +267,20 @@ class ActivityFunction(Generic[P, R]):
             PayloadError: The input does not fit the function's parameters.
         """
         hints = get_type_hints(self.function)
+        what = f"input of activity {self.name!r}"
         if len(self._parameters) == 1 and self._parameters[0].kind in _POSITIONAL:
-            return [codec.convert(given, hints.get(self._parameters[0].name, Any))], {}
+            only = self._parameters[0]
+            if given is None and only.default is not only.empty:
+                return [], {}
+            return [codec.convert(given, hints.get(only.name, Any), what)], {}
         args, kwargs = _spread(given)
         try:
             bound = inspect.signature(self.function).bind(*args, **kwargs)
         except TypeError as error:
-            raise PayloadError(f"input of activity {self.name!r}", str(error)) from None
+            raise PayloadError(what, str(error)) from None
         for name, value in bound.arguments.items():
             if name in hints:
-                bound.arguments[name] = codec.convert(value, hints[name])
+                bound.arguments[name] = codec.convert(value, hints[name], f"{what}, {name}")
         return list(bound.args), bound.kwargs
 
 

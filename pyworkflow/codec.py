@@ -100,8 +100,13 @@ def decode(data: bytes | str, kind: type[T] | Any = Any) -> T:
         raise PayloadError("JSON", str(error)) from error
 
 
-def convert(value: object, kind: type[T] | Any) -> T:
+def convert(value: object, kind: type[T] | Any, what: str = "JSON") -> T:
     """Return plain JSON data as a value of a type; what `decode` does, past the parsing.
+
+    Args:
+        value: The data.
+        kind: The type.
+        what: What to call the data in an error.
 
     Raises:
         PayloadError: The data is not of this type.
@@ -109,7 +114,7 @@ def convert(value: object, kind: type[T] | Any) -> T:
     try:
         return cast("T", msgspec.convert(value, kind, dec_hook=_read))
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise PayloadError("JSON", str(error)) from error
+        raise PayloadError(what, str(error)) from error
 
 
 def to_plain(value: object) -> Json:

@@ -93,7 +93,8 @@ class _Interruption(ActivityResult, Exception):
     """An outcome that may be raised."""
 
     def __str__(self) -> str:
-        return ": ".join(str(value) for value in self._told() if value is not None)
+        # The first that is told: a traceback in the details would be no message.
+        return next((str(value) for value in self._told() if value is not None), "")
 
 
 class ActivityCanceled(_Interruption):

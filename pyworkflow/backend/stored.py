@@ -341,7 +341,8 @@ class StoredBackend(Transactions):
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
         """Return every invariant that does not hold."""
-        return self._read(lambda unit: unit.check(progress))
+        # Not by `_read`, which does what is due: a check changes nothing.
+        return self._snapshot(lambda unit: unit.check(progress))
 
     def purge(self, closed_before: DateTime, limit: int = 1000) -> int:
         """Remove processes that closed before an instant."""

@@ -65,9 +65,11 @@ def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
         reason, type_name = result.reason or "", result.type_name or ""
     else:
         return None
-    if row.retry is None or not row.retry.allows(row.attempt, reason, type_name):
+    # An attempt that lost its worker is not one that failed.
+    row.failed += 1
+    if row.retry is None or not row.retry.allows(row.failed, reason, type_name):
         return None
-    return microseconds(row.retry.delay(row.attempt))
+    return microseconds(row.retry.delay(row.failed))
 
 
 def _delay_after_loss(row: ActivityRow) -> int | None:

@@ -122,6 +122,7 @@ class ActivityRow(Struct, kw_only=True):
         heartbeat: When its worker was last heard of.
         lease: When its worker must have asked for more time; None if the worker need not.
         lost: How many workers it has lost.
+        failed: How many attempts failed by themselves, which is what `Retry` counts.
         details: The last heartbeat's details, JSON.
     """
 
@@ -145,6 +146,7 @@ class ActivityRow(Struct, kw_only=True):
     lease: int | None = None
     attempt: int = 1
     lost: int = 0
+    failed: int = 0
     identity: str | None = None
     details: bytes | None = None
     cancel_requested: bool = False

@@ -27,6 +27,9 @@ def _expire(unit: Unit, row: ProcessRow | DecisionRow | ActivityRow | TimerRow) 
         if row.status == OPEN:
             event = ProcessTimedOutEvent(datetime=unit.time_for(row))
             close(unit, row, event, ProcessTimedOut("start_to_close"))
+    elif unit.process(row.key) is None:
+        # Damage, which `check` tells of; left here it would be due for ever.
+        unit.drop(row)
     elif isinstance(row, DecisionRow):
         if unit.decision(row.key) is row and row.state == STARTED:
             expire_decision(unit, row)

@@ -5,13 +5,17 @@ import time
 from collections.abc import Hashable, Sequence
 from threading import Condition, Lock, Thread
 
-from pyworkflow.backend.base import Backend, Capability
+from pyworkflow.backend.base import Capability
 from pyworkflow.errors import PyworkflowError, StaleTaskError
+from pyworkflow.manager import Manager
 from pyworkflow.task import ActivityTask, DecisionTask
 
 log = logging.getLogger("pyworkflow.worker")
 
 Task = ActivityTask | DecisionTask
+
+BEATS = 3
+"""Extensions per lease, and heartbeats per heartbeat timeout: two may fail."""
 
 
 def key_of(task: Task) -> Hashable:
@@ -29,15 +33,16 @@ class _Beat:
 
 
 class LeaseKeeper:
-    """Extends the leases of the tasks that a worker holds, three times per lease, and sends the heartbeats it is asked to send.
+    """Extends the leases of the tasks that a worker holds, three times per lease, and sends the heartbeats of those that wish it.
 
     Args:
-        backend: Whose leases.
+        manager: Whose tasks.
         lease: Seconds of a lease.
     """
 
-    def __init__(self, backend: Backend, lease: float) -> None:
-        self._backend = backend
+    def __init__(self, manager: Manager, lease: float) -> None:
+        self._manager = manager
+        self._backend = manager.backend
         self._lease = lease
         self._held: dict[Hashable, Task] = {}
         self._beats: dict[Hashable, _Beat] = {}
@@ -45,27 +50,29 @@ class LeaseKeeper:
         self._extending = Lock()
         self._stopped = False
         self._thread: Thread | None = None
-        self.active = Capability.LEASES in backend.capabilities
+        self.active = Capability.LEASES in self._backend.capabilities
 
     def hold(self, tasks: Sequence[Task]) -> None:
         """Begin to keep tasks."""
         if not tasks:
             return
+        beats = {key_of(task): beat for task in tasks if (beat := self._beat(task)) is not None}
         with self._changed:
             self._held.update((key_of(task), task) for task in tasks)
-            self._start(self.active)
+            self._beats.update(beats)
+            if (self.active or beats) and self._thread is None:
+                self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-leases")
+                self._thread.start()
+            if beats:
+                self._changed.notify()
 
-    def beat(self, task: ActivityTask, interval: float) -> None:
-        """Send heartbeats for an activity, with some seconds between, until it is let go of."""
-        with self._changed:
-            self._beats[key_of(task)] = _Beat(task, interval)
-            self._start(True)
-            self._changed.notify()
-
-    def _start(self, needed: bool) -> None:
-        if needed and self._thread is None:
-            self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-leases")
-            self._thread.start()
+    def _beat(self, task: Task) -> "_Beat | None":
+        if isinstance(task, DecisionTask):
+            return None
+        activity = self._manager.find_activity(task.activity_execution.activity)
+        if activity is None or not activity.auto_heartbeat:
+            return None
+        return _Beat(task, activity.heartbeat_timeout / BEATS)
 
     def let_go(self, task: Task) -> None:
         """Stop keeping a task."""
@@ -91,31 +98,39 @@ class LeaseKeeper:
             if self.active:
                 self._backend.extend_leases(tasks, None)
 
+    def give_back(self, tasks: Sequence[Task]) -> None:
+        """Let another worker have tasks at once."""
+        for task in tasks:
+            self.let_go(task)
+        if self.active:
+            self._backend.release_tasks(tasks)
+
     def close(self) -> None:
         """Stop, and give back what is still held."""
         with self._changed:
             self._stopped = True
             self._beats.clear()
             self._changed.notify()
-        held = self.held()
-        if held and self.active:
+        if held := self.held():
             try:
-                self._backend.release_tasks(held)
+                self.give_back(held)
             except PyworkflowError as error:
                 log.warning("%d tasks wait for the end of their leases: %s", len(held), error)
 
     def _run(self) -> None:
-        extend_at = time.monotonic() + self._lease / 3
+        extend_at = time.monotonic() + self._lease / BEATS
         while True:
             with self._changed:
                 due = min([extend_at, *(beat.due for beat in self._beats.values())])
                 self._changed.wait(max(0.0, due - time.monotonic()))
-                if self._stopped:
+                if self._stopped or not (self._held or self._beats):
+                    # Nothing to keep: the next task starts the thread again.
+                    self._thread = None
                     return
             try:
                 self._send_beats()
                 if time.monotonic() >= extend_at:
-                    extend_at = time.monotonic() + self._lease / 3
+                    extend_at = time.monotonic() + self._lease / BEATS
                     self._extend()
             except PyworkflowError as error:
                 log.warning("leases could not be extended: %s", error)

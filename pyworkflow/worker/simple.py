@@ -6,7 +6,7 @@ from logging import Logger
 from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Capability, Completion, FailedDecision, Poll
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
 from pyworkflow.backoff import Backoff
 from pyworkflow.errors import (
     BackendUnavailableError,
@@ -19,8 +19,12 @@ from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.execute import decide, execute
+from pyworkflow.worker.keeper import LeaseKeeper
 
 log = logging.getLogger("pyworkflow.worker")
+
+LEASE_SECONDS = 30.0
+"""Seconds of a lease that a worker keeps extending."""
 
 POLL_SECONDS = 60.0
 """Seconds of one long poll."""
@@ -33,14 +37,22 @@ class SimpleWorker(ABC):
         manager: Whose tasks to do.
         name: The identity to show; a new one if left out.
         category: The queue to poll.
+        lease: Seconds after which others take over from a worker that is gone.
     """
 
     def __init__(
-        self, manager: Manager, name: str | None = None, category: str = DEFAULT_CATEGORY
+        self,
+        manager: Manager,
+        name: str | None = None,
+        category: str = DEFAULT_CATEGORY,
+        *,
+        lease: float = LEASE_SECONDS,
     ) -> None:
         self.manager = manager
         self.name = name or new_id()
         self.category = category
+        self.lease = lease
+        self.keeper = LeaseKeeper(manager, lease)
         self._stopped = Event()
 
     @abstractmethod
@@ -63,14 +75,16 @@ class SimpleWorker(ABC):
         task = self._poll(wait)
         if task is None:
             return None
+        self.keeper.hold([task])
         try:
             self._handle(task, logger)
         except StaleTaskError as error:
             logger.warning("what %s did does not count: %s", self.name, error)
         except KeyboardInterrupt:
-            if Capability.LEASES in self.manager.backend.capabilities:
-                self.manager.backend.release_tasks([task])
+            self.keeper.give_back([task])
             raise
+        finally:
+            self.keeper.let_go(task)
         return True
 
     def run(self) -> None:
@@ -100,7 +114,8 @@ class SimpleWorker(ABC):
     def _turn(
         self, kind: type[ActivityTask] | type[DecisionTask], wait: float
     ) -> list[ActivityTask | DecisionTask]:
-        poll = Poll(kind, self.category, identity=self.name)
+        lease = self.lease if self.keeper.active else None
+        poll = Poll(kind, self.category, identity=self.name, lease=lease)
         return self.manager.backend.turn(polls=[poll], wait=wait, stop=self._stopped.is_set).tasks
 
 
@@ -119,6 +134,7 @@ class ActivityWorker(SimpleWorker):
                 "activity %s failed: %s", task.activity_execution.activity, result.reason
             )
         if result is None:
+            self.keeper.hand_off([task])
             return
         try:
             self.manager.complete_task(task, result)

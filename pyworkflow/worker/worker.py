@@ -28,7 +28,7 @@ from pyworkflow.worker.execute import decide
 from pyworkflow.worker.keeper import LeaseKeeper
 from pyworkflow.worker.pools import AsyncPool, Pool, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
-from pyworkflow.worker.simple import POLL_SECONDS
+from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
 
 log = logging.getLogger("pyworkflow.worker")
 
@@ -74,7 +74,7 @@ class Worker:
         pool: str = "thread",
         decisions: bool = True,
         activities: bool = True,
-        lease: float = 30.0,
+        lease: float = LEASE_SECONDS,
         grace: float = 30.0,
         identity: str | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class Worker:
         self._finished: SimpleQueue[_Finished | None] = SimpleQueue()
         self._unsent: list[Completion] = []
         self._handed_off: list[ActivityTask] = []
-        self._keeper = LeaseKeeper(manager.backend, lease)
+        self._keeper = LeaseKeeper(manager, lease)
         self._busy = 0
         self._backoff = Backoff()
         self._stopping = threading.Event()
@@ -193,14 +193,8 @@ class Worker:
             if isinstance(task, DecisionTask):
                 self._unsent.append(Completion(task, decide(self.manager, task)))
             else:
-                self._begin(pool, task)
-
-    def _begin(self, pool: Pool, task: ActivityTask) -> None:
-        activity = self.manager.find_activity(task.activity_execution.activity)
-        if activity is not None and activity.auto_heartbeat:
-            self._keeper.beat(task, activity.heartbeat_timeout / 3)
-        self._busy += 1
-        pool.submit(task)
+                self._busy += 1
+                pool.submit(task)
 
     def _pause(self, error: BackendUnavailableError) -> None:
         """Wait before trying again; what is finished is kept."""

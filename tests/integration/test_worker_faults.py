@@ -374,3 +374,36 @@ def test_a_result_that_is_no_json_fails_its_activity() -> None:
 
     assert done.status is Status.COMPLETED
     assert "object" in str(done.result)
+
+
+def test_a_single_worker_keeps_the_lease_of_what_takes_long() -> None:
+    @activity
+    def long() -> str:
+        time.sleep(1.2)
+        return "done"
+
+    class Long(Calls):
+        activities = (long,)  # type: ignore[assignment]
+
+    of = Manager(MemoryBackend(), [Long])
+    process_id = of.start_process(Process(Long, input=["long", None]))
+    DecisionWorker(of).step()
+    ActivityWorker(of, lease=0.5).step()
+
+    assert of.history(process_id)[-1].type == "activity"
+
+
+def test_a_function_with_a_default_needs_no_input() -> None:
+    @activity
+    def greet(name: str = "you") -> str:
+        return f"hello {name}"
+
+    class Greets(Calls):
+        activities = (greet,)  # type: ignore[assignment]
+
+    of = Manager(MemoryBackend(), [Greets])
+    with working(of):
+        ids = [of.start_process(Process(Greets, input=["greet", who])) for who in (None, "all")]
+        results = [of.wait_for_process(i, 60).result for i in ids]
+
+    assert results == [ProcessCompleted("hello you"), ProcessCompleted("hello all")]

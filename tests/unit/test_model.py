@@ -218,3 +218,9 @@ def test_retries_wait_longer_each_time_up_to_a_limit() -> None:
     retry = Retry(max_attempts=9, initial=1, backoff=10, maximum=500)
 
     assert [retry.delay(n) for n in (1, 2, 3, 4, 9999)] == [1, 10, 100, 500, 500]
+
+
+def test_the_text_of_a_failure_is_its_reason_without_the_traceback() -> None:
+    assert str(ActivityFailed("no stock", "Traceback ...")) == "no stock"
+    assert str(ActivityCanceled("enough")) == "enough"
+    assert str(ActivityTimedOut()) == ""

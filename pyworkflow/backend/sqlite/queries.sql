@@ -100,30 +100,30 @@ delete from decision_task where key = ?;
 
 -- name: get_activity
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where number = ?;
 -- name: activity_by_id
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where key = ? and id = ?;
 -- name: activities_of
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where key = ?;
 -- name: activities_ready
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where state = 'scheduled' and category = ? and ready <= ? order by ready, number limit ?;
 -- name: activities_due
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where deadline <= ? order by deadline limit ?;
 -- name: add_activity
 insert into activity_task (number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry,
-       at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, identity, details, cancel_requested)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+       at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: set_activity
-update activity_task set ready = ?, since = ?, state = ?, token = ?, deadline = ?, heartbeat = ?, lease = ?, attempt = ?, lost = ?,
+update activity_task set ready = ?, since = ?, state = ?, token = ?, deadline = ?, heartbeat = ?, lease = ?, attempt = ?, lost = ?, failed = ?,
        identity = ?, details = ?, cancel_requested = ?
 where number = ?;
 -- name: drop_activity

@@ -92,7 +92,7 @@ def activity_from(values: Values) -> ActivityRow:
     (
         number, key, id_, name, category, input_, scheduled_timeout, execution_timeout,
         heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat,
-        lease, attempt, lost, identity, details, cancel_requested,
+        lease, attempt, lost, failed, identity, details, cancel_requested,
     ) = values  # fmt: skip
     return ActivityRow(
         number=number,
@@ -115,6 +115,7 @@ def activity_from(values: Values) -> ActivityRow:
         lease=lease,
         attempt=attempt,
         lost=lost,
+        failed=failed,
         identity=identity,
         details=details,
         cancel_requested=bool(cancel_requested),
@@ -128,7 +129,7 @@ def new_activity(row: ActivityRow) -> Values:
         row.execution_timeout, row.heartbeat_timeout,
         None if row.retry is None else encode(row.retry), row.at_most_once, row.ready, row.since,
         row.state, row.token, row.deadline, row.heartbeat, row.lease, row.attempt, row.lost,
-        row.identity, row.details, row.cancel_requested,
+        row.failed, row.identity, row.details, row.cancel_requested,
     )  # fmt: skip
 
 
@@ -136,7 +137,8 @@ def changed_activity(row: ActivityRow) -> Values:
     """Return the values of ``set_activity``."""
     return (
         row.ready, row.since, row.state, row.token, row.deadline, row.heartbeat, row.lease,
-        row.attempt, row.lost, row.identity, row.details, row.cancel_requested, row.number,
+        row.attempt, row.lost, row.failed, row.identity, row.details, row.cancel_requested,
+        row.number,
     )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from pyworkflow.backend.base import Backend, Capability, Completion, FailedDecis
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
 from pyworkflow.errors import StaleTaskError
 from pyworkflow.event import ActivityEvent
-from pyworkflow.result import ActivityCompleted, ActivityTimedOut
+from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityTimedOut
+from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.conformance.base import Contract, types
@@ -68,6 +69,26 @@ class Leases(Contract):
         self.start(backend, id="p")
         backend.release_tasks([self.decision(backend)])
         assert self.decision(backend).process.id == "p"
+
+    def test_a_lost_or_released_attempt_uses_up_no_retry(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.RETRY)
+        process_id = self.scheduled(backend, retry=Retry(2, initial=5, backoff=10))
+        self.claim(backend)
+        clock.advance(10)
+        backend.release_tasks([self.claim(backend)])
+        backend.complete_activity_task(self.claim(backend), ActivityFailed("once"))
+        assert backend.poll_activity_task() is None
+        clock.advance(5)
+        last = self.claim(backend)
+        assert last.attempt == 4
+        backend.complete_activity_task(last, ActivityFailed("twice"))
+
+        event = backend.history(process_id)[-1]
+
+        assert isinstance(event, ActivityEvent)
+        assert event.result == ActivityFailed("twice")
 
     def test_an_activity_that_must_not_run_twice_times_out(
         self, backend: Backend, clock: FakeClock

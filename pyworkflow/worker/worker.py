@@ -99,6 +99,7 @@ class Worker:
         self._backoff = Backoff()
         self._stopping = threading.Event()
         self._at_once = False
+        self._deciding = False
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,9 @@ class Worker:
             try:
                 self._work(pool)
                 self._drain(pool)
+            except KeyboardInterrupt:
+                if not self._stopping.is_set():
+                    raise
             finally:
                 pool.close()
                 self._keeper.close()
@@ -133,6 +137,9 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping.is_set() and self._deciding:
+            # The decider has the main thread, and nothing else would end it.
+            raise KeyboardInterrupt
         # The main thread may hold the backend's locks right now: stop from another one.
         threading.Thread(target=self.stop, daemon=True).start()
 
@@ -191,10 +198,17 @@ class Worker:
         self._keeper.hold(turn.tasks)
         for task in turn.tasks:
             if isinstance(task, DecisionTask):
-                self._unsent.append(Completion(task, decide(self.manager, task)))
+                self._unsent.append(self._decide(task))
             else:
                 self._busy += 1
                 pool.submit(task)
+
+    def _decide(self, task: DecisionTask) -> Completion:
+        self._deciding = True
+        try:
+            return Completion(task, decide(self.manager, task))
+        finally:
+            self._deciding = False
 
     def _pause(self, error: BackendUnavailableError) -> None:
         """Wait before trying again; what is finished is kept."""

@@ -34,8 +34,8 @@ from pyworkflow.event import Event
 from pyworkflow.ids import new_id
 from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.activities import release_activity
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.invariants import Violation
 from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from pyworkflow.backend.base import Queue
-from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Unit
 

@@ -3,6 +3,7 @@
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, TypeVar
@@ -78,20 +79,25 @@ class SQLiteBackend(StoredBackend):
         self._reading = RLock()
         self._reached = 0
         self._time = 0
-        self._writer = open_database(self.path)
         self._ticket: Ticket | None = None
         self._wake: WakeFile | None = None
-        if self.path == MEMORY:
-            self._reader = self._writer
-            self._reading = self._leader
-        else:
-            self._reader = open_reader(self.path)
-            with translated(self.path):
-                self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
-                self._wake = WakeFile(f"{self.path}-wake", self._changes)
-        if self._own_clock:
-            with translated(self.path):
-                self.clock = BootClock(self._anchored())
+        with ExitStack() as opened:
+            self._writer = self._reader = open_database(self.path)
+            opened.callback(self._writer.close)
+            if self.path == MEMORY:
+                self._reading = self._leader
+            else:
+                self._reader = open_reader(self.path)
+                opened.callback(self._reader.close)
+                with translated(self.path):
+                    self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
+                    opened.callback(self._ticket.close)
+                    self._wake = WakeFile(f"{self.path}-wake", self._changes)
+                    opened.callback(self._wake.close)
+            if self._own_clock:
+                with translated(self.path):
+                    self.clock = BootClock(self._anchored())
+            self._resources = opened.pop_all()
 
     def _changes(self) -> int:
         with self._reading:
@@ -207,16 +213,11 @@ class SQLiteBackend(StoredBackend):
         super().close()
         _instances.discard(self)
         with self._leader, self._reading:
-            if self._wake is not None:
-                self._wake.close()
-            if self._ticket is not None:
-                self._ticket.close()
-            self._reader.close()
-            self._writer.close()
+            self._resources.close()
 
     def _after_fork(self) -> None:
         """Open everything anew in a child process: nothing of SQLite's may be shared across a fork."""
-        self._abandoned = (self._writer, self._reader, self._ticket, self._wake)
+        self._abandoned = self._resources
         if self.path == MEMORY:
             self._closed = True
             return

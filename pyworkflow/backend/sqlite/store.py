@@ -81,7 +81,7 @@ class SQLiteBackend(StoredBackend):
         self._time = 0
         self._ticket: Ticket | None = None
         self._wake: WakeFile | None = None
-        with ExitStack() as opened:
+        with translated(self.path), ExitStack() as opened:
             self._writer = self._reader = open_database(self.path)
             opened.callback(self._writer.close)
             if self.path == MEMORY:
@@ -89,14 +89,12 @@ class SQLiteBackend(StoredBackend):
             else:
                 self._reader = open_reader(self.path)
                 opened.callback(self._reader.close)
-                with translated(self.path):
-                    self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
-                    opened.callback(self._ticket.close)
-                    self._wake = WakeFile(f"{self.path}-wake", self._changes)
-                    opened.callback(self._wake.close)
+                self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
+                opened.callback(self._ticket.close)
+                self._wake = WakeFile(f"{self.path}-wake", self._changes)
+                opened.callback(self._wake.close)
             if self._own_clock:
-                with translated(self.path):
-                    self.clock = BootClock(self._anchored())
+                self.clock = BootClock(self._anchored())
             self._resources = opened.pop_all()
 
     def _changes(self) -> int:

@@ -1,4 +1,4 @@
-"""Events: the entries of a process history, in the past tense. Two events are equal when the same happened, whenever that was."""
+"""Events: the entries of a process history, in the past tense. Two events are equal when the same happened, whenever and through whom."""
 
 from datetime import datetime as DateTime
 
@@ -10,6 +10,8 @@ from pyworkflow.codec import Json
 from pyworkflow.decision import AnyDecision, Timer
 from pyworkflow.result import ActivityResult, AnyProcessResult, TypeTag
 from pyworkflow.signal import Signal
+
+_NOT_COMPARED = ("datetime", "identity")
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, eq=False):
@@ -31,7 +33,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=T
         return all(
             getattr(self, name) == getattr(other, name)
             for name in self.__struct_fields__
-            if name != "datetime"
+            if name not in _NOT_COMPARED
         )
 
 
@@ -42,7 +44,13 @@ class ProcessStartedEvent(Event, frozen=True, tag="process_started"):
 
 
 class DecisionStartedEvent(Event, frozen=True, tag="decision_started"):
-    """A decider was handed the process."""
+    """A decider was handed the process.
+
+    Attributes:
+        identity: What the worker calls itself. Not compared.
+    """
+
+    identity: str | None = None
 
 
 class DecisionEvent(Event, frozen=True, kw_only=False, tag="decision"):
@@ -87,10 +95,12 @@ class ActivityStartedEvent(Event, frozen=True, kw_only=False, tag="activity_star
     Attributes:
         activity_execution: Which.
         attempt: The number of this try; 1 is the first.
+        identity: What the worker calls itself. Not compared.
     """
 
     activity_execution: ActivityExecution
     attempt: int = 1
+    identity: str | None = None
 
 
 class ActivityAttemptEvent(Event, frozen=True, kw_only=False, tag="activity_attempt"):

@@ -31,6 +31,7 @@ from pyworkflow.result import (
 )
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import (
+    MAX_NAME,
     MAX_TEXT,
     check_name,
     check_payload,
@@ -183,7 +184,7 @@ def poll(wanted: Poll) -> Work:
     lease = None
     if wanted.lease is not None:
         lease = check_seconds(wanted.lease, "lease", positive=True)
-    limit, identity = wanted.limit, check_text(wanted.identity, "identity")
+    limit, identity = wanted.limit, check_text(wanted.identity, "identity", MAX_NAME)
     if wanted.kind is DecisionTask:
         return lambda unit: claims.claim_decisions(unit, category, limit, identity, lease)
     return lambda unit: claims.claim_activities(unit, category, limit, identity, lease)

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -42,6 +42,9 @@ _Finished = tuple[ActivityTask, ActivityResult | None]
 
 DECISIONS_AT_ONCE = 100
 """Decisions that are claimed together; they take microseconds each."""
+
+LINGER_SECONDS = 0.001
+"""How long activities that were handed out together may share a thread, so that the results of quick ones are sent together."""
 
 
 class Worker:
@@ -96,6 +99,7 @@ class Worker:
         self._handed_off: list[ActivityTask] = []
         self._keeper = LeaseKeeper(manager, lease)
         self._busy = 0
+        self._waiting = False
         self._backoff = Backoff()
         self._stopping = threading.Event()
         self._at_once = False
@@ -187,7 +191,9 @@ class Worker:
                 self._keeper.hand_off(self._handed_off)
                 self._handed_off = []
             if sent or polls:
+                self._waiting = wait > 0 and not sent
                 turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
+                self._waiting = False
         except BackendUnavailableError as error:
             self._unsent = sent + self._unsent
             self._pause(error)
@@ -196,12 +202,24 @@ class Worker:
         for completion, refused in zip(sent, turn.errors, strict=True):
             self._settle(completion, refused)
         self._keeper.hold(turn.tasks)
-        for task in turn.tasks:
+        self._begin(pool, turn.tasks)
+
+    def _begin(self, pool: Pool, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+        """Have activities executed, and decide."""
+        activities = [task for task in tasks if isinstance(task, ActivityTask)]
+        if activities:
+            self._busy += len(activities)
+            pool.submit(activities)
+        waiting, until = len(activities) > 1, time.monotonic() + LINGER_SECONDS
+        for task in tasks:
             if isinstance(task, DecisionTask):
                 self._unsent.append(self._decide(task))
-            else:
-                self._busy += 1
-                pool.submit(task)
+                if waiting and time.monotonic() >= until:
+                    pool.spread()
+                    waiting = False
+        if waiting and pool.waiting():
+            self._collect(max(0.0, until - time.monotonic()))
+            pool.spread()
 
     def _decide(self, task: DecisionTask) -> Completion:
         self._deciding = True
@@ -223,7 +241,10 @@ class Worker:
     def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
         """Take a result from the pool, in any thread."""
         self._finished.put((task, result))
-        self.manager.backend.wake()
+        # Waking costs every sleeper of the backend a look, so only the first result that the loop waits for does it.
+        if self._waiting:
+            self._waiting = False
+            self.manager.backend.wake()
 
     def _has_news(self) -> bool:
         return self._stopping.is_set() or not self._finished.empty()

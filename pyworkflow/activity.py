@@ -59,7 +59,7 @@ R = TypeVar("R")
 YEAR = 365 * 86_400
 
 
-class ActivityExecution(Struct, frozen=True, omit_defaults=True):
+class ActivityExecution(Struct, frozen=True, gc=False, omit_defaults=True):
     """One scheduled execution of an activity.
 
     Attributes:

@@ -2,6 +2,9 @@
 
 Values of the model are msgspec structs with a ``type`` tag; classes that cannot be structs (results that are also exceptions, a
 history) say here how they look in JSON. Nothing is ever imported or called by a name found in data.
+
+Structs that are kept by the thousand are made with ``gc=False``: JSON cannot refer back to what holds it, so none of them is ever part
+of a cycle, and the garbage collector need not visit them again and again.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Unit
 
 
-class FeedBatch(Struct, frozen=True):
+class FeedBatch(Struct, frozen=True, gc=False):
     """One batch of events in the feed, as `FeedEntry`."""
 
     cursor: int

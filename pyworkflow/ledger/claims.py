@@ -29,7 +29,7 @@ from pyworkflow.ledger.rows import (
 from pyworkflow.ledger.unit import Unit
 
 
-class DecisionClaim(Struct, frozen=True):
+class DecisionClaim(Struct, frozen=True, gc=False):
     """A decision that was handed out.
 
     Attributes:
@@ -45,7 +45,7 @@ class DecisionClaim(Struct, frozen=True):
     attempt: int
 
 
-class ActivityClaim(Struct, frozen=True):
+class ActivityClaim(Struct, frozen=True, gc=False):
     """An activity that was handed out; as `DecisionClaim`."""
 
     process_id: str

@@ -37,7 +37,7 @@ from pyworkflow.ledger.unit import Unit
 from pyworkflow.values import check_name, check_payload, check_seconds, check_tags
 
 
-class Checked(Struct, frozen=True):
+class Checked(Struct, frozen=True, gc=False):
     """A decision that can apply, with what the check has found out.
 
     Attributes:

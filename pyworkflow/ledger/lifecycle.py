@@ -45,7 +45,7 @@ OPEN = "open"
 COMPLETED = "completed"
 
 
-class Start(Struct, frozen=True):
+class Start(Struct, frozen=True, gc=False):
     """A checked request to start a process. Durations in microseconds; None for the workflow's own."""
 
     workflow: str

@@ -41,10 +41,11 @@ class Pool(ABC):
     def submit(self, tasks: Sequence[ActivityTask]) -> None:
         """Begin to execute tasks; some may wait for each other until `spread` is called."""
 
+    @abstractmethod
     def waiting(self) -> bool:
         """Tell whether a task waits for another to end, or for `spread`."""
-        return False
 
+    @abstractmethod
     def spread(self) -> None:
         """Let no task wait for another."""
 

@@ -1,15 +1,16 @@
 """From rows to what people and deciders read."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import Any
 
 from msgspec import structs
 
 from pyworkflow.backend.base import FeedEntry, Pending
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
-from pyworkflow.codec import decode
+from pyworkflow.codec import decode, reader
 from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
@@ -20,6 +21,9 @@ from pyworkflow.result import AnyProcessResult
 
 MAX_CACHED = 200_000
 """Events that one backend object keeps decoded."""
+
+read_events: Callable[[bytes | str], list[Any]] = reader(list[AnyEvent])
+"""Decodes a batch of events."""
 
 Pollers = dict[tuple[str, str], tuple[str, ...]]
 
@@ -39,7 +43,7 @@ class _Known:
         if self.undecoded:
             events: list[Event] = []
             for body in self.undecoded:
-                events.extend(decode(body, list[AnyEvent]))
+                events.extend(read_events(body))
             self.undecoded = []
             self.history = self.history.extended(events)
         return self.history
@@ -100,7 +104,7 @@ class HistoryCache:
 def _after(unit: StoredUnit, key: int, have: int) -> list[Event]:
     events: list[Event] = []
     for first_seq, body in unit.batches(key, have):
-        decoded: list[Event] = decode(body, list[AnyEvent])
+        decoded: list[Event] = read_events(body)
         events.extend(decoded[max(0, have + 1 - first_seq) :])
     return events
 
@@ -143,7 +147,7 @@ def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:
     """Return the events of batches, no more than fit the limit but always a whole batch."""
     entries: list[FeedEntry] = []
     for batch in batches:
-        events: list[AnyEvent] = decode(batch.body, list[AnyEvent])
+        events: list[AnyEvent] = read_events(batch.body)
         if entries and len(entries) + len(events) > limit:
             break
         entries.extend(

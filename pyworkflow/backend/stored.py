@@ -43,7 +43,7 @@ from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
+from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -151,12 +151,10 @@ class StoredBackend(Transactions):
 
     def process_by_id(self, process_id: str) -> Process:
         """Return a process with its whole history."""
+        return self._read(lambda unit: self._process(unit, requests.named(unit, process_id)))
 
-        def read(unit: StoredUnit) -> Process:
-            row = requests.named(unit, process_id)
-            return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
-
-        return self._read(read)
+    def _process(self, unit: StoredUnit, row: ProcessRow) -> Process:
+        return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
 
     def processes(
         self,
@@ -190,12 +188,14 @@ class StoredBackend(Transactions):
     def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
         """Return a process as soon as it is closed."""
 
-        def closed(unit: StoredUnit) -> bool:
-            return requests.named(unit, process_id).status not in _GOING_ON
+        def closed(unit: StoredUnit) -> Process | None:
+            row = requests.named(unit, process_id)
+            return None if row.status in _GOING_ON else self._process(unit, row)
 
-        if not self._wait_for(lambda: self._read(closed), timeout):
+        process = self._wait_for(lambda: self._read(closed), timeout)
+        if process is None:
             raise TimedOutError(f"process {process_id!r} is still open after {timeout} s")
-        return self.process_by_id(process_id)
+        return process
 
     def pending(self, process_id: str) -> list[Pending]:
         """Return what a process waits for."""

@@ -44,7 +44,8 @@ DECISIONS_AT_ONCE = 100
 """Decisions that are claimed together; they take microseconds each."""
 
 LINGER_SECONDS = 0.001
-"""How long activities that were handed out together may share a thread, so that the results of quick ones are sent together."""
+"""How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
+results of quick ones are sent together."""
 
 
 class Worker:
@@ -199,8 +200,8 @@ class Worker:
             self._pause(error)
             return
         self._backoff.succeed()
-        for completion, refused in zip(sent, turn.errors, strict=True):
-            self._settle(completion, refused)
+        over = [c.task for c, no in zip(sent, turn.errors, strict=True) if self._settle(c, no)]
+        self._keeper.let_go(*over)
         self._keeper.hold(turn.tasks)
         self._begin(pool, turn.tasks)
 
@@ -217,9 +218,18 @@ class Worker:
                 if waiting and time.monotonic() >= until:
                     pool.spread()
                     waiting = False
-        if waiting and pool.waiting():
-            self._collect(max(0.0, until - time.monotonic()))
-            pool.spread()
+        if waiting:
+            self._linger(pool)
+
+    def _linger(self, pool: Pool) -> None:
+        """Give activities that are over at once the time to be; have none of the others wait."""
+        end = time.monotonic() + 2 * LINGER_SECONDS
+        while pool.waiting():
+            before = self._busy
+            self._collect(LINGER_SECONDS)
+            if self._busy == before or time.monotonic() > end:
+                pool.spread()
+                return
 
     def _decide(self, task: DecisionTask) -> Completion:
         self._deciding = True
@@ -267,8 +277,8 @@ class Worker:
         else:
             self._unsent.append(Completion(task, result))
 
-    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> None:
-        """Deal with the backend's answer to a completion."""
+    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> bool:
+        """Deal with the backend's answer to a completion; return whether the task is over."""
         task, outcome = completion.task, completion.outcome
         if isinstance(refused, InvalidRequestError) and not isinstance(refused, UnseenEventsError):
             answer = (
@@ -277,8 +287,7 @@ class Worker:
                 else ActivityFailed(str(refused), None, type(refused).__name__)
             )
             self._unsent.append(Completion(task, answer))
-            return
-        self._keeper.let_go(task)
+            return False
         if isinstance(refused, StaleTaskError):
             log.warning("what %s did does not count: %s", self.identity, refused)
         elif isinstance(outcome, FailedDecision) and isinstance(task, DecisionTask):
@@ -289,3 +298,4 @@ class Worker:
                 outcome.reason,
                 extra={"details": outcome.details},
             )
+        return True

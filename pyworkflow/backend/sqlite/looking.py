@@ -8,6 +8,7 @@ import apsw
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values, process_from
+from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
@@ -21,14 +22,13 @@ ALL = -1
 class Looking(StoredUnit):
     """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
         super().__init__(now)
+        self.kept = kept or Kept()
         self.connection = connection
         self.statements = queries()
         self._histories: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
         self._inputs: dict[int, bytes] = {}
-        self._workflows: dict[str, WorkflowRow | None] = {}
-        self._types: dict[str, ActivityTypeRow | None] = {}
 
     def rows(self, name: str, values: Values | Mapping[str, Any] = ()) -> list[Values]:
         """Return what a query finds."""
@@ -41,23 +41,23 @@ class Looking(StoredUnit):
     # -- types and pollers ---------------------------------------------------------------------------------------------------------
 
     def workflow(self, name: str) -> WorkflowRow | None:
-        if name not in self._workflows:
+        if name not in self.kept.workflows:
             found = self.rows("get_workflow", (name,))
-            self._workflows[name] = decode(found[0][0], WorkflowRow) if found else None
-        return self._workflows[name]
+            self.kept.workflows[name] = decode(found[0][0], WorkflowRow) if found else None
+        return self.kept.workflows[name]
 
     def activity_type(self, name: str) -> ActivityTypeRow | None:
-        if name not in self._types:
+        if name not in self.kept.types:
             found = self.rows("get_activity_type", (name,))
-            self._types[name] = decode(found[0][0], ActivityTypeRow) if found else None
-        return self._types[name]
+            self.kept.types[name] = decode(found[0][0], ActivityTypeRow) if found else None
+        return self.kept.types[name]
 
     def set_workflow(self, row: WorkflowRow) -> None:
-        self._workflows[row.name] = row
+        self.kept.workflows[row.name] = row
         self.rows("set_workflow", (row.name, encode(row)))
 
     def set_activity_type(self, row: ActivityTypeRow) -> None:
-        self._types[row.name] = row
+        self.kept.types[row.name] = row
         self.rows("set_activity_type", (row.name, encode(row)))
 
     def saw(self, kind: str, category: str, identity: str) -> None:
@@ -177,6 +177,7 @@ class Looking(StoredUnit):
 
     def purge(self, before: int, limit: int) -> int:
         keys = [found[0] for found in self.rows("keys_closed_before", (before, limit))]
+        self.kept = Kept()
         for key in keys:
             row = self.process(key)
             for tag in () if row is None else row.tags:

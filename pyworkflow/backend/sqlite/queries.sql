@@ -62,6 +62,8 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 update process set parent_key = ?, parent_id = ?, status = ?, closed = ?, result = ?, last_seq = ?, seen_seq = ?, digest = ?,
        time = ?, failures = ?, opened = ?
 where key = ?;
+-- name: step_process
+update process set last_seq = ?, seen_seq = ?, digest = ?, time = ?, failures = ?, opened = ? where key = ?;
 -- name: add_input
 insert into process_input (key, body) values (?, ?);
 -- name: get_input

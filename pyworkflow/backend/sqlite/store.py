@@ -19,6 +19,7 @@ from pyworkflow.backend.sqlite.connection import (
     translated,
 )
 from pyworkflow.backend.sqlite.queries import queries
+from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
@@ -79,6 +80,8 @@ class SQLiteBackend(StoredBackend):
         self._reading = RLock()
         self._reached = 0
         self._time = 0
+        self._kept: Kept | None = None
+        self._version: int | None = None
         self._ticket: Ticket | None = None
         self._wake: WakeFile | None = None
         with translated(self.path), ExitStack() as opened:
@@ -166,7 +169,7 @@ class SQLiteBackend(StoredBackend):
         try:
             self._writer.execute("begin immediate")
             try:
-                unit = SQLiteUnit(self._writer, self._now())
+                unit = SQLiteUnit(self._writer, self._now(), self._still_good())
                 for submission in batch:
                     submission.results = self._run(unit, submission.works)
                 recorded = unit.flush()
@@ -174,6 +177,7 @@ class SQLiteBackend(StoredBackend):
                     self._reached = unit.now
                     self._writer.execute(queries()["set_meta"], ("reached", unit.now))
                 self._writer.execute("commit")
+                self._kept = unit.left()
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("rollback")
@@ -182,6 +186,12 @@ class SQLiteBackend(StoredBackend):
             if self._ticket is not None:
                 self._ticket.release()
         return recorded
+
+    def _still_good(self) -> Kept | None:
+        """Return what the last transaction has left, if nobody else has committed since; a failure of this one leaves nothing."""
+        kept, self._kept = self._kept, None
+        before, self._version = self._version, self._writer.execute("pragma data_version").get
+        return kept if before == self._version else None
 
     def _now(self) -> int:
         self._time = max(self._time, self.clock.now())

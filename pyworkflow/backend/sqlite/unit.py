@@ -19,11 +19,13 @@ from pyworkflow.backend.sqlite.rows import (
     new_activity,
     new_process,
     process_from,
+    stepped_process,
     timer_from,
     timer_values,
 )
-from pyworkflow.backend.sqlite.staged import Staged
+from pyworkflow.backend.sqlite.staged import Kept, Staged
 from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
     NEVER,
     SCHEDULED,
@@ -40,20 +42,27 @@ Pair = tuple[int, str]
 
 
 class SQLiteUnit(Looking):
-    """The work area of a transaction, or of a snapshot that is only read."""
+    """The work area of a transaction, or of a snapshot that is only read.
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
-        super().__init__(connection, now)
-        self._processes: Staged[int, ProcessRow] = Staged()
+    Args:
+        connection: Where to read and write.
+        now: The present instant.
+        kept: What the last transaction has left, if it is still good.
+    """
+
+    def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
+        super().__init__(connection, now, kept)
+        self._processes: Staged[int, ProcessRow] = Staged(self.kept.processes)
         self._latest: dict[str, int | None] = {}
         self._new_inputs: dict[int, bytes] = {}
-        self._decisions: Staged[int, DecisionRow] = Staged()
-        self._activities: Staged[int, ActivityRow] = Staged()
+        self._decisions: Staged[int, DecisionRow] = Staged(self.kept.decisions)
+        self._activities: Staged[int, ActivityRow] = Staged(self.kept.activities)
         self._numbers: dict[Pair, int | None] = {}
         self._timers: Staged[Pair, TimerRow] = Staged()
         self._children: Staged[Pair, ChildRow] = Staged()
         self._signals: set[Pair] = set()
-        self._counters: dict[str, int] = {}
+        self._counters = self.kept.counters
+        self._moved: dict[str, None] = {}
 
     def _one(self, name: str, values: Values, make: Callable[[Values], R]) -> R | None:
         found = self.rows(name, values)
@@ -127,9 +136,9 @@ class SQLiteUnit(Looking):
         return self._children.get(pair, lambda: self._one("get_child", pair, child_from))
 
     def activities(self, key: int) -> list[ActivityRow]:
-        for values in self.rows("activities_of", (key,)):
-            self._activity(values)
-        return [row for row in self._activities.rows.values() if row is not None and row.key == key]
+        read = [self._activity(values) for values in self.rows("activities_of", (key,))]
+        new = (row for row in self._activities.written(self._activities.new) if row.key == key)
+        return [row for row in (*read, *new) if row is not None]
 
     def timers(self, key: int) -> list[TimerRow]:
         for values in self.rows("timers_of", (key,)):
@@ -207,6 +216,7 @@ class SQLiteUnit(Looking):
             found = self.rows("get_meta", (counter,))
             self._counters[counter] = int(found[0][0]) if found else 0
         self._counters[counter] += 1
+        self._moved[counter] = None
         return self._counters[counter]
 
     def next_key(self) -> int:
@@ -287,7 +297,7 @@ class SQLiteUnit(Looking):
         self.many("drop_child", list(self._children.dropped))
         self._put("put_child", self._children, child_values)
         self.many("add_signal", list(self._signals))
-        self.many("set_meta", list(self._counters.items()))
+        self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
         return _numbered(recorded, last_cursor)
 
     def _flush_processes(self) -> None:
@@ -297,7 +307,26 @@ class SQLiteUnit(Looking):
         self.many("add_input", list(self._new_inputs.items()))
         self.many("add_tag", [(tag, row.key) for row in new for tag in row.tags])
         changed = processes.written(processes.changed)
-        self.many("set_process", [changed_process(row) for row in changed])
+        # The status is in many indexes, which a statement that names it has to write.
+        steps = [row for row in changed if row.status == OPEN and row.parent_key is None]
+        self.many("step_process", [stepped_process(row) for row in steps])
+        if len(steps) < len(changed):
+            rest = [row for row in changed if row.status != OPEN or row.parent_key is not None]
+            self.many("set_process", [changed_process(row) for row in rest])
+
+    def left(self) -> Kept:
+        """Return what the next transaction may begin with, once this one is committed."""
+        kept = self.kept
+        if kept.full():
+            return Kept()
+        for number in self._activities.dropped:
+            kept.activities.pop(number, None)
+        for key in self._processes.changed:
+            row = kept.processes.get(key)
+            if row is not None and row.status != OPEN:
+                del kept.processes[key]
+                kept.decisions.pop(key, None)
+        return kept
 
     def _put(self, name: str, staged: Staged[Any, R], values: Callable[[R], Values]) -> None:
         rows = [*staged.written(staged.new), *staged.written(staged.changed)]

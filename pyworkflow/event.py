@@ -105,7 +105,7 @@ class ActivityStartedEvent(Event, frozen=True, gc=False, kw_only=False, tag="act
     identity: str | None = None
 
 
-class ActivityAttemptEvent(Event, frozen=True, kw_only=False, tag="activity_attempt"):
+class ActivityAttemptEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity_attempt"):
     """An attempt ended without a result for the decider: the activity is tried again.
 
     Attributes:
@@ -121,7 +121,7 @@ class ActivityAttemptEvent(Event, frozen=True, kw_only=False, tag="activity_atte
     delay: float = 0.0
 
 
-class ActivityEvent(Event, frozen=True, kw_only=False, tag="activity"):
+class ActivityEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity"):
     """An activity ended.
 
     Attributes:

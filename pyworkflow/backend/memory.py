@@ -40,7 +40,7 @@ class MemoryBackend(StoredBackend):
                 recorded = unit.keep()
             finally:
                 unit.end()
-            self._committed(lambda: feed_entries(recorded, 2**62))
+            self._committed(lambda: feed_entries(recorded, 2**62), ends=unit.ends())
         self._tell_observers()
         return results
 

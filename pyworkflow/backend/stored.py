@@ -192,7 +192,7 @@ class StoredBackend(Transactions):
             row = requests.named(unit, process_id)
             return None if row.status in _GOING_ON else self._process(unit, row)
 
-        process = self._wait_for(lambda: self._read(closed), timeout)
+        process = self._wait_for(lambda: self._read(closed), timeout, ends=True)
         if process is None:
             raise TimedOutError(f"process {process_id!r} is still open after {timeout} s")
         return process
@@ -231,13 +231,14 @@ class StoredBackend(Transactions):
                 errors[place] = error
         works.extend(self._sightings(polls))
         wanted = [requests.poll(poll) for poll in polls]
-        # An idle poll costs a look, not a transaction.
-        results = self._turn(completions, [*works, *wanted]) if works or self._ready(polls) else []
+        results = self._turn(completions, [*works, *wanted]) if works else []
         for place, result in zip(places, results, strict=False):
             errors[place] = result if isinstance(result, PyworkflowError) else None
         tasks = self._tasks(results[len(works) :])
         end = time.monotonic() + wait
-        while not tasks and not completions and polls and (left := end - time.monotonic()) > 0:
+        while polls and not tasks and not completions and not (stop is not None and stop()):
+            # An idle poll costs a look, not a transaction.
+            left = end - time.monotonic()
             if not self._wait_for(lambda: self._ready(polls), left, stop):
                 break
             tasks = self._tasks(self._turn((), wanted))

@@ -31,6 +31,7 @@ class Transactions(Backend):
         self._untold: deque[list[FeedEntry]] = deque()
         self._telling = RLock()
         self._closed = False
+        self._due_in = SECOND
         clock.on_change(self._wakeups.notify)
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
@@ -58,13 +59,14 @@ class Transactions(Backend):
                 results.append(error)
         return results
 
-    def _committed(self, entries: Callable[[], list[FeedEntry]]) -> None:
+    def _committed(self, entries: Callable[[], list[FeedEntry]], *, ends: bool = True) -> None:
         """Wake sleepers and keep what was committed for the observers; stores call it before others can commit.
 
         Args:
             entries: Makes the entries of the feed; called only if somebody observes.
+            ends: Whether a process may have ended.
         """
-        self._wakeups.notify()
+        self._wakeups.notify(ends=ends)
         if self._observers:
             self._untold.append(entries())
 
@@ -85,18 +87,18 @@ class Transactions(Backend):
         return done
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
+        """Run a work that only reads, after doing what is due: time passes for those who only look, too.
+
+        "Due" goes by the store's own time: a clock that is set back does not move that.
+        """
 
         def look(unit: StoredUnit) -> tuple[T] | None:
-            return (work(unit),) if unit.next_due() > unit.now else None
+            self._due_in = unit.next_due() - unit.now
+            return (work(unit),) if self._due_in > 0 else None
 
         while (seen := self._snapshot(look)) is None:
             self._write([])
         return seen[0]
-
-    def _until_due(self) -> int:
-        """Return the microseconds until something is due, by the store's own time: a clock that is set back does not move that."""
-        return self._snapshot(lambda unit: unit.next_due() - unit.now)
 
     def _alive(self) -> None:
         if self._closed:
@@ -109,21 +111,29 @@ class Transactions(Backend):
         look: Callable[[], T],
         timeout: float | None,
         stop: Callable[[], bool] | None = None,
+        *,
+        ends: bool = False,
     ) -> T:
-        """Look again after each commit until what is seen is true, the time is up or `stop` says so; return the last look."""
+        """Look again after each commit until what is seen is true, the time is up or `stop` says so; return the last look.
+
+        Args:
+            look: Looks, by `_read`.
+            timeout: Seconds; None for ever.
+            stop: Whether to give up.
+            ends: Whether only the end of a process can change what is seen.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             self._alive()
-            commits = self._wakeups.commits()
+            commits = self._wakeups.commits(ends=ends)
             seen = look()
             left = Wakeups.FLOOR if end is None else end - time.monotonic()
-            if stop is not None and stop():
-                return seen
-            if seen or left <= 0:
+            if seen or left <= 0 or (stop is not None and stop()):
                 return seen
             self._prepare_to_wait()
-            due = self._until_due() / SECOND
-            self._wakeups.sleep(commits, max(0.0, min(left, due)))
+            self._wakeups.sleep(commits, max(0.0, min(left, self._due_in / SECOND)), ends=ends)
+            if stop is not None and stop():
+                return seen
 
     def _prepare_to_wait(self) -> None:
         """Whatever a store needs so that other OS processes' commits reach `_wakeups`."""

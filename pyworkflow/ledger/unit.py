@@ -172,6 +172,10 @@ class Unit(ABC):
         self.changed(process)
         return process.last_seq
 
+    def ends(self) -> bool:
+        """Tell whether the transaction ends a process."""
+        return any(batch.process.status != "open" for batch in self.staged.values())
+
     def sealed(self) -> Iterator[Batch]:
         """Write down the new events of each process as one body of JSON, and chain the digests. The store calls it once, at the end."""
         for batch in self.staged.values():

@@ -150,7 +150,7 @@ class SQLiteBackend(StoredBackend):
     def _commit(self, batch: list[_Submission]) -> None:
         try:
             with translated(self.path):
-                recorded = self._transaction(batch)
+                recorded, ends = self._transaction(batch)
         except BaseException as error:
             for submission in batch:
                 submission.error, submission.done = error, True
@@ -161,9 +161,9 @@ class SQLiteBackend(StoredBackend):
             submission.done = True
         if self._wake is not None:
             self._wake.touch()
-        self._committed(lambda: feed_entries(recorded, 2**62))
+        self._committed(lambda: feed_entries(recorded, 2**62), ends=ends)
 
-    def _transaction(self, batch: list[_Submission]) -> list[FeedBatch]:
+    def _transaction(self, batch: list[_Submission]) -> tuple[list[FeedBatch], bool]:
         if self._ticket is not None:
             self._ticket.acquire()
         try:
@@ -185,7 +185,7 @@ class SQLiteBackend(StoredBackend):
         finally:
             if self._ticket is not None:
                 self._ticket.release()
-        return recorded
+        return recorded, unit.ends()
 
     def _still_good(self) -> Kept | None:
         """Return what the last transaction has left, if nobody else has committed since; a failure of this one leaves nothing."""
@@ -211,8 +211,9 @@ class SQLiteBackend(StoredBackend):
                 self._reader.execute("rollback")
 
     def _prepare_to_wait(self) -> None:
-        if self._wake is not None:
-            self._wake.watch(self._wakeups.notify)
+        if self._wake is not None and self._wake.watch(self._wakeups.notify):
+            # What was committed before that was not heard of.
+            self._wakeups.notify()
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -1,16 +1,28 @@
 """Hearing of the commits of other OS processes at once.
 
-After each commit a byte is written to a file beside the database; sleepers of other OS processes watch that file with inotify. Where
-there is no inotify they look at the database's change counter instead.
+After each commit a byte is written to a file beside the database, if anybody else listens: sleepers watch that file with inotify, and
+hold a lock on it that says so. Where there is no inotify they look at the database's change counter instead.
 """
 
+import fcntl
 import os
+import struct
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 POLL_SECONDS = 0.02
 """How often the change counter is looked at where there is no inotify."""
+
+
+_FLOCK = "hhqqi4x"
+_LOCKS: bool = hasattr(fcntl, "F_OFD_GETLK") and sys.maxsize > 2**32
+"""Whether the system has locks that belong to an open file, and not to a whole OS process."""
+
+
+def _lock(kind: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 1, 0)
 
 
 class WakeFile:
@@ -26,9 +38,11 @@ class WakeFile:
         self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         if os.fstat(self._file).st_size == 0:
             # The byte has its place from now on, so that later touches need none of a disk that has filled up.
-            self.touch()
+            with suppress(OSError):
+                os.pwrite(self._file, b"\1", 0)
         self._changes = changes
         self._thread: Thread | None = None
+        self._starting = Lock()
         self._stopped = Event()
 
     def touch(self) -> None:
@@ -37,19 +51,37 @@ class WakeFile:
         If the file cannot be written they hear of it later, when they look by themselves: the commit stands all the same.
         """
         with suppress(OSError):
-            os.pwrite(self._file, b"\1", 0)
+            if self._others_listen():
+                os.pwrite(self._file, b"\1", 0)
 
-    def watch(self, notify: Callable[[], None]) -> None:
-        """Call back after commits of others from now on, in a thread of its own; a second call does nothing."""
-        if self._thread is None:
+    def _others_listen(self) -> bool:
+        """Tell whether another object, in this OS process or not, holds the lock that listeners share."""
+        if not _LOCKS:
+            return True
+        try:
+            found = fcntl.fcntl(self._file, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK))
+        except OSError:
+            return True
+        return bool(struct.unpack(_FLOCK, found)[0] != fcntl.F_UNLCK)
+
+    def watch(self, notify: Callable[[], None]) -> bool:
+        """Call back after commits of others from now on, in a thread of its own; return False if that has begun before."""
+        with self._starting:
+            if self._thread is not None:
+                return False
             follow = self._inotify(notify) or self._counter(notify)
+            if _LOCKS:
+                with suppress(OSError):
+                    fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, _lock(fcntl.F_RDLCK))
             self._thread = Thread(target=follow, daemon=True, name="pyworkflow-wake")
             self._thread.start()
+        return True
 
     def close(self) -> None:
         """End the thread and let go of the file."""
         self._stopped.set()
-        self.touch()
+        with suppress(OSError):
+            os.pwrite(self._file, b"\1", 0)
         if self._thread is not None:
             self._thread.join(1)
         os.close(self._file)

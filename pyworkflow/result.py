@@ -86,7 +86,7 @@ class ActivityCompleted(ActivityResult):
     result: Json
 
     def __init__(self, result: Json = None) -> None:
-        self._set(result=result)
+        object.__setattr__(self, "result", result)
 
 
 class _Interruption(ActivityResult, Exception):

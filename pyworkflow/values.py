@@ -40,6 +40,8 @@ def check_name(name: object, what: str) -> str:
     Raises:
         InvalidRequestError: It is no text, empty, too long, ``arn``, or has a colon, slash, bar or control character.
     """
+    if isinstance(name, str) and name.isalnum() and len(name) <= MAX_NAME and name != "arn":
+        return name
     if not isinstance(name, str):
         raise InvalidRequestError(what, f"must be text, not {type(name).__name__}")
     if not name:

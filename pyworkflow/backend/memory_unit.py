@@ -44,6 +44,9 @@ class MemoryUnit(StoredUnit):
         recorded: list[FeedBatch] = []
         for batch in self.sealed():
             process = batch.process
+            if process.status != OPEN:
+                tables.open.pop(process.key, None)
+                tables.deadlines.forget(process)
             tables.cursor += 1
             entry = FeedBatch(
                 tables.cursor,
@@ -154,11 +157,7 @@ class MemoryUnit(StoredUnit):
         self._arrange(row)
 
     def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
-        if isinstance(row, ProcessRow):
-            if row.status != OPEN:
-                self.tables.open.pop(row.key, None)
-                self.tables.deadlines.forget(row)
-        else:
+        if not isinstance(row, ProcessRow):
             self._arrange(row)
 
     def _arrange(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:

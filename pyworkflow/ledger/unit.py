@@ -166,10 +166,11 @@ class Unit(ABC):
         batch = self.staged.get(process.key)
         if batch is None:
             batch = self.staged[process.key] = Batch(process)
+            self.changed(process)
         batch.events.append(event)
         process.last_seq += 1
-        process.time = max(process.time, self.now)
-        self.changed(process)
+        if process.time < self.now:
+            process.time = self.now
         return process.last_seq
 
     def ends(self) -> bool:

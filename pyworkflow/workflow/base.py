@@ -82,6 +82,8 @@ def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
     Raises:
         ValueError: Something in it is no decision and stands for none.
     """
+    if type(returned) is list:
+        return [_decision(item, process) for item in returned if item]
     if _is_one(returned):
         return [_decision(returned, process)]
     if not returned:

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Condition, RLock
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Capability
@@ -24,7 +24,7 @@ from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
 from pyworkflow.backend.stored import StoredBackend
-from pyworkflow.backend.unit import FeedBatch, StoredUnit, Work
+from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
@@ -75,7 +75,8 @@ class SQLiteBackend(StoredBackend):
 
     def _open(self) -> None:
         self._queue: list[_Submission] = []
-        self._queue_lock = Lock()
+        self._turns = Condition()
+        self._leading = False
         self._leader = RLock()
         self._reading = RLock()
         self._reached = 0
@@ -134,14 +135,25 @@ class SQLiteBackend(StoredBackend):
     def _write(self, works: Sequence[Work]) -> list[Any]:
         self._alive()
         submission = _Submission(works)
-        with self._queue_lock:
-            self._queue.append(submission)
-        # Whoever comes first commits for all who have come by then; the others find their work done.
-        with self._leader:
-            if not submission.done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit(batch)
+        # One thread commits for all who have come by then. Those whose work is done must not wait for its successor's commit.
+        leads = False
+        try:
+            with self._turns:
+                self._queue.append(submission)
+                while self._leading and not submission.done:
+                    self._turns.wait()
+                if not submission.done:
+                    leads = self._leading = True
+            if leads:
+                with self._leader:
+                    with self._turns:
+                        batch, self._queue = self._queue, []
+                    self._commit(batch)
+        finally:
+            if leads:
+                with self._turns:
+                    self._leading = False
+                    self._turns.notify_all()
         self._tell_observers()
         if submission.error is not None:
             raise submission.error
@@ -150,7 +162,7 @@ class SQLiteBackend(StoredBackend):
     def _commit(self, batch: list[_Submission]) -> None:
         try:
             with translated(self.path):
-                recorded, ends = self._transaction(batch)
+                unit = self._transaction(batch)
         except BaseException as error:
             for submission in batch:
                 submission.error, submission.done = error, True
@@ -161,9 +173,9 @@ class SQLiteBackend(StoredBackend):
             submission.done = True
         if self._wake is not None:
             self._wake.touch()
-        self._committed(lambda: feed_entries(recorded, 2**62), ends=ends)
+        self._committed(lambda: feed_entries(unit.recorded(), 2**62), ends=unit.ends())
 
-    def _transaction(self, batch: list[_Submission]) -> tuple[list[FeedBatch], bool]:
+    def _transaction(self, batch: list[_Submission]) -> SQLiteUnit:
         if self._ticket is not None:
             self._ticket.acquire()
         try:
@@ -172,7 +184,7 @@ class SQLiteBackend(StoredBackend):
                 unit = SQLiteUnit(self._writer, self._now(), self._still_good())
                 for submission in batch:
                     submission.results = self._run(unit, submission.works)
-                recorded = unit.flush()
+                unit.flush()
                 if unit.now - self._reached > REACHED_EVERY:
                     self._reached = unit.now
                     self._writer.execute(queries()["set_meta"], ("reached", unit.now))
@@ -185,7 +197,7 @@ class SQLiteBackend(StoredBackend):
         finally:
             if self._ticket is not None:
                 self._ticket.release()
-        return recorded, unit.ends()
+        return unit
 
     def _still_good(self) -> Kept | None:
         """Return what the last transaction has left, if nobody else has committed since; a failure of this one leaves nothing."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import apsw
-from msgspec import structs
 
 from pyworkflow.backend.sqlite.looking import Looking
 from pyworkflow.backend.sqlite.rows import (
@@ -62,6 +61,7 @@ class SQLiteUnit(Looking):
         self._children: Staged[Pair, ChildRow] = Staged()
         self._signals: set[Pair] = set()
         self._counters = self.kept.counters
+        self._last_cursor = 0
         self._moved: dict[str, None] = {}
 
     def _one(self, name: str, values: Values, make: Callable[[Values], R]) -> R | None:
@@ -267,23 +267,11 @@ class SQLiteUnit(Looking):
 
     # -- writing it down -----------------------------------------------------------------------------------------------------------
 
-    def flush(self) -> list[FeedBatch]:
-        """Write all changes; return the new events as they are in the feed."""
-        recorded = [
-            FeedBatch(
-                0,
-                batch.process.id,
-                batch.process.run,
-                batch.process.workflow,
-                batch.process.parent_id,
-                batch.first_seq,
-                batch.body,
-            )
-            for batch in self.sealed()
-        ]
-        events = [(b.process.key, b.first_seq, b.body) for b in self.staged.values()]
+    def flush(self) -> None:
+        """Write all changes."""
+        events = [(batch.process.key, batch.first_seq, batch.body) for batch in self.sealed()]
         self.many("add_event", events)
-        last_cursor = self.connection.last_insert_rowid()
+        self._last_cursor = self.connection.last_insert_rowid()
         self._flush_processes()
         decisions, activities = self._decisions, self._activities
         self.many("drop_decision", [(key,) for key in decisions.dropped])
@@ -298,7 +286,22 @@ class SQLiteUnit(Looking):
         self._put("put_child", self._children, child_values)
         self.many("add_signal", list(self._signals))
         self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
-        return _numbered(recorded, last_cursor)
+
+    def recorded(self) -> list[FeedBatch]:
+        """Return the new events as they are in the feed, with the cursors that `flush` has given them."""
+        first = self._last_cursor - len(self.staged) + 1
+        return [
+            FeedBatch(
+                first + place,
+                batch.process.id,
+                batch.process.run,
+                batch.process.workflow,
+                batch.process.parent_id,
+                batch.first_seq,
+                batch.body,
+            )
+            for place, batch in enumerate(self.staged.values())
+        ]
 
     def _flush_processes(self) -> None:
         processes = self._processes
@@ -336,9 +339,3 @@ class SQLiteUnit(Looking):
         """Run a statement for each set of values."""
         if values:
             self.connection.executemany(self.statements[name], values)
-
-
-def _numbered(recorded: list[FeedBatch], last_cursor: int) -> list[FeedBatch]:
-    """Return batches with the cursors that their rows were given, which follow each other."""
-    first = last_cursor - len(recorded) + 1
-    return [structs.replace(batch, cursor=first + i) for i, batch in enumerate(recorded)]

@@ -34,6 +34,8 @@ ONCE = Retry(max_attempts=1)
 
 def advance(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
     """Yield what a step calls for. Each decision has to be applied to the run before the next is asked for."""
+    if state.is_ended:
+        return
     if state.status is StepStatus.WAITING:
         if state.ready:
             yield from _begin(run, state, process)

@@ -74,11 +74,13 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
         memory.catch_up(process)
     run, decided = memory.run, list[Decision]()
     while run.flow.todo and run.flow.fatal is None:
-        name = next(iter(run.flow.todo))
-        del run.flow.todo[name]
-        for decision in advance(run, run.flow.states[name], process):
-            run.apply(decision)
-            decided.append(decision)
+        # In the order of the graph, not of the events: what is looked at in vain must not make a difference.
+        looked_at = sorted(run.flow.todo, key=graph.place.__getitem__)
+        run.flow.todo.clear()
+        for name in looked_at:
+            for decision in advance(run, run.flow.states[name], process):
+                run.apply(decision)
+                decided.append(decision)
     for decision in list(run.stale.values()):
         run.apply(decision)
         decided.append(decision)

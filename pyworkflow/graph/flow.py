@@ -14,7 +14,7 @@ class Flow:
 
     Attributes:
         states: By name, the start first.
-        todo: Names of steps that the decider has to look at, in the order in which they came up.
+        todo: Names of steps that the decider has to look at; in vain, for some.
         failed: Steps that failed, and whose failure is one of the process.
         fatal: The first of them that ends the process at once.
         unfinished: How many steps have not ended.
@@ -59,6 +59,7 @@ class Flow:
         state.status = StepStatus.RETRYING
         state.answer = False
         state.due.pop(part, None)
+        self.todo.pop(state.step.name, None)
 
     def advance(self, state: StepState) -> None:
         """Note that a part of a step has completed."""

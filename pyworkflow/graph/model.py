@@ -226,6 +226,7 @@ class Graph(Drawn):
         self.on_failure = OnFailure(on_failure)
         self.output = output
         self.steps: Mapping[str, Step] = MappingProxyType(validated(name, steps, output))
+        self.place = {name: index for index, name in enumerate(self.steps)}
         followers: dict[str, list[str]] = {name: [] for name in self.steps}
         for step in self.steps.values():
             for dependency in dict.fromkeys(step.rivals):

@@ -118,13 +118,15 @@ class Flow:
             state.first = state.first or dependency
         elif status is not StepStatus.SKIPPED and state.step.after is After.SUCCESS:
             state.failed += 1
-        if state.left and (state.step.join is Join.ALL or not state.succeeded):
+        takes_first = state.step.join in (Join.ANY, Join.RACE)
+        if takes_first and state.succeeded:
+            pass  # the others are as good as none
+        elif state.left:
             return None
-        # The dependencies of a step that takes the first are as good as none when one is there.
-        if state.failed and (state.step.join is Join.ALL or not state.succeeded):
-            return Outcome(StepStatus.BLOCKED, None, f"{dependency!r} has failed")
-        if not state.succeeded:
-            return Outcome(StepStatus.SKIPPED, None, "nothing that it follows has happened")
+        elif state.failed:
+            return Outcome(StepStatus.BLOCKED, None, "something that it depends on has failed")
+        elif not state.succeeded or (_needs_all(state.step) and _was_skipped(state)):
+            return Outcome(StepStatus.SKIPPED, None, "something that it depends on was skipped")
         state.ready = True
         self.look_at(state.step.name)
         return None
@@ -134,7 +136,7 @@ class Flow:
         step, given = state.step, dict[str, Json]()
         for name in dict.fromkeys(step.depends_on):
             other = self.states[name]
-            if step.join is not Join.ALL and name not in (START, state.first):
+            if step.join in (Join.ANY, Join.RACE) and name not in (START, state.first):
                 continue
             if other.has_output:
                 given[name] = other.output
@@ -149,3 +151,12 @@ def _follows(step: Step, status: StepStatus) -> bool:
         return status is StepStatus.COMPLETED
     failed = status in FAILURES or status is StepStatus.BLOCKED
     return failed or step.after is After.END
+
+
+def _needs_all(step: Step) -> bool:
+    """Tell whether a step is skipped with any of its dependencies. One that mends is enough with any failure."""
+    return step.join is Join.ALL and step.after is not After.FAILURE
+
+
+def _was_skipped(state: StepState) -> bool:
+    return state.succeeded + state.failed < len(set(state.step.rivals))

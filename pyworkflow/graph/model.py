@@ -24,9 +24,11 @@ class Join(StrEnum):
     """When a step with several dependencies runs."""
 
     ALL = "all"
-    """When all have ended, and at least one was not skipped."""
+    """When all have succeeded. If one is skipped, so is the step."""
+    UNSKIPPED = "unskipped"
+    """When all have succeeded but those that were skipped, and there is one: where branches meet again."""
     ANY = "any"
-    """When the first has succeeded; the others go on, and what they give is ignored."""
+    """When the first has succeeded; the others go on, and what they give is left aside."""
     RACE = "race"
     """When the first has succeeded; the others are dropped."""
 

@@ -181,6 +181,19 @@ def test_a_step_that_follows_a_failure_is_skipped_without_one() -> None:
     assert process.statuses == {"a": "completed", "mend": "skipped", "after": "skipped"}
 
 
+def test_a_step_follows_the_failure_of_any_of_several() -> None:
+    graph = tasks(("a", []), ("b", []))
+    graph.add(ActivityTask("mend", depends_on=["a", "b"], after="failure"))
+    process = begun(graph)
+    process.complete("a", 1)
+    process.fail("b", "boom")
+    process.settle()
+
+    assert process.input("mend") == {
+        "inputs": {"a": 1, "b": {"status": "failed", "reason": "boom", "details": None}}
+    }
+
+
 # -- retries ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -395,7 +408,8 @@ def test_a_step_whose_condition_says_no_is_skipped_with_all_that_needs_it() -> N
     a = graph.add(ActivityTask("a", depends_on=[start], when=lambda given: given > 5))
     b = graph.add(ActivityTask("b", depends_on=[a]))
     c = graph.add(ActivityTask("c", depends_on=[start], when=lambda given: given <= 5))
-    graph.add(ActivityTask("d", depends_on=[b, c, start]))
+    graph.add(ActivityTask("d", depends_on=[b, c, start], join="unskipped"))
+    graph.add(ActivityTask("e", depends_on=[b, c]))
     process = begun(graph, 3)
     assert process.open() == ["c#1.1"]
     process.complete("c", "C")
@@ -407,6 +421,7 @@ def test_a_step_whose_condition_says_no_is_skipped_with_all_that_needs_it() -> N
         "b": "skipped",
         "c": "completed",
         "d": "running",
+        "e": "skipped",
     }
 
 
@@ -450,7 +465,7 @@ def test_a_step_without_work_joins_and_branches() -> None:
     )
     a = graph.add(ActivityTask("a", depends_on=[branch]))
     b = graph.add(ActivityTask("b", depends_on=[branch]))
-    graph.add(PassTask("end", depends_on=[a, b], transform_input=lambda given: [given]))
+    graph.add(PassTask("end", depends_on=[a, b], join="unskipped", transform_input=lambda x: [x]))
     process = begun(graph, 0)
     assert process.open() == ["b#1.1"]
     process.complete("b", "B")

@@ -109,7 +109,7 @@ def test_a_timer_may_be_kept_from_running_by_a_failure() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (lambda: ActivityTask("a", join="most"), "join: must be one of all, any, race"),
+        (lambda: ActivityTask("a", join="most"), "join: must be one of all, unskipped, any, race"),
         (lambda: ActivityTask("a", after="noon"), "after: must be one of success, failure, end"),
         (lambda: ActivityTask("a", on_failure="cry"), "on_failure: must be one of fail"),
         (lambda: ActivityTask("a", num_retries=-1), "max_attempts: must be 1 or more"),
@@ -358,7 +358,7 @@ def test_a_function_is_given_each_value_by_name_and_one_alone_as_it_is() -> None
     @order.step(when=lambda given: False)
     def skipped(input: int) -> int: ...  # type: ignore[empty-body]
 
-    @order.step
+    @order.step(join="unskipped")
     def two(one: int, skipped: int) -> None: ...
 
     @order.step(depends_on=["one"])

@@ -14,6 +14,7 @@ from pyworkflow.graph import (
     LambdaTask,
     PassTask,
     SignalTask,
+    Step,
     Task,
     TimerTask,
     Workflow,
@@ -94,9 +95,7 @@ def expected(graph: Graph, failing: set[str]) -> tuple[Any, ...]:
         before = [statuses.get(other, "completed") for other in step.depends_on]
         if any(status in ("failed", "blocked") for status in before):
             statuses[name] = "blocked"
-        elif (before and all(status == "skipped" for status in before)) or (
-            step.when is not None and not step.when(None)
-        ):
+        elif _skips(step, before) or (step.when is not None and not step.when(None)):
             statuses[name] = "skipped"
         else:
             statuses[name] = "failed" if name in failing else "completed"
@@ -116,6 +115,11 @@ def expected(graph: Graph, failing: set[str]) -> tuple[Any, ...]:
     return "FailProcess" if failed else "CompleteProcess", result, statuses, outputs
 
 
+def _skips(step: Step, before: list[str]) -> bool:
+    skipped = [status == "skipped" for status in before]
+    return bool(before) and (all(skipped) or (any(skipped) and step.join == "all"))
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[Workflow, set[str]]:
     """A graph of activities and timers, some with conditions or retries, and which of them fail for good."""
@@ -131,6 +135,7 @@ def graphs(draw: st.DrawFn) -> tuple[Workflow, set[str]]:
             before.remove(START)
             when = None
         options: dict[str, Any] = {"depends_on": before} | ({"when": when} if when else {})
+        options["join"] = draw(st.sampled_from(["all", "unskipped"]))
         if draw(st.integers(0, 4)) == 0:
             graph.add(TimerTask(name, 5, **options))
         else:
@@ -200,7 +205,7 @@ def wild_graphs(draw: st.DrawFn) -> Workflow:
         before = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
         options: dict[str, Any] = {
             "depends_on": before,
-            "join": draw(st.sampled_from(["all", "all", "any", "race"])),
+            "join": draw(st.sampled_from(["all", "unskipped", "any", "race"])),
             "after": draw(st.sampled_from(["success", "success", "end"])),
             "num_retries": draw(st.integers(0, 1)),
             "time_between_retries": draw(st.sampled_from([0, 5])),

@@ -5,7 +5,6 @@ import threading
 
 import pyworkflow.graph as pyflow
 from examples.pyflow import domain, functions, task_list, workflow
-from pyworkflow.graph.service import backend_for
 
 
 def main(seconds: float = 2) -> None:
@@ -31,7 +30,7 @@ def main(seconds: float = 2) -> None:
         task_list=task_list,
         input="World",
     )
-    process = backend_for(domain).wait_for_process(workflow_id, timeout=60)
+    process = pyflow.backend_for(domain).wait_for_process(workflow_id, timeout=60)
     print(workflow.to_mermaid(process))
     print(process.result)
 

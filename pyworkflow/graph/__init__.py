@@ -17,6 +17,7 @@ from pyworkflow.graph.lambdas import LambdaContext, lambda_function, remote_lamb
 from pyworkflow.graph.model import After, Graph, Join, OnFailure, Step
 from pyworkflow.graph.service import (
     WorkflowId,
+    backend_for,
     ensure_workflow_registered,
     lambdas,
     poll_for_executions,
@@ -67,6 +68,7 @@ __all__ = [
     "Workflow",
     "WorkflowId",
     "WorkflowTask",
+    "backend_for",
     "ensure_workflow_registered",
     "lambda_function",
     "lambdas",

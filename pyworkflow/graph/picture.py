@@ -105,9 +105,17 @@ def _kind(step: Step) -> tuple[str, str]:
         case SignalWork(signal=name):
             return "signal", f"signal {name}"
         case TimerWork(duration=duration):
-            return "timer", "a computed time" if callable(duration) else f"{duration:g} s"
+            return "timer", "a computed time" if callable(duration) else _seconds(duration)
         case _:
             return ("start" if step.name == START else "pass"), ""
+
+
+def _seconds(seconds: float) -> str:
+    """Return a duration in the largest unit that it is a whole number of."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _options(step: Step) -> list[str]:

@@ -73,7 +73,10 @@ class Simulation:
 
     def finish(self, id: str, result: ActivityResult) -> None:
         scheduled = self.activities.pop(id)
-        name = getattr(scheduled, "activity", None) or getattr(scheduled, "function", "")
+        if isinstance(scheduled, ScheduleActivity):
+            name = scheduled.activity
+        else:
+            name = scheduled.function
         execution = ActivityExecution(name, id, scheduled.input)
         self._append(ActivityStartedEvent(execution))
         self.tell(ActivityEvent(execution, result))

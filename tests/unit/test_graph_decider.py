@@ -93,7 +93,8 @@ def test_the_result_is_what_the_graph_says() -> None:
 
 
 def test_falsy_outputs_are_outputs() -> None:
-    for output in (0, "", [], {}, False, None):
+    falsy: list[Any] = [0, "", [], {}, False, None]
+    for output in falsy:
         process = begun(tasks(("a", []), ("b", ["a"])))
         process.complete("a", output)
         process.settle()
@@ -571,7 +572,8 @@ def test_a_signal_may_race_with_a_timer() -> None:
 def mapped(**options: Any) -> Workflow:
     graph = Workflow("w", output="m")
     a = graph.add(ActivityTask("a"))
-    options = {"for_each": a, "depends_on": [a]} | options
+    options.setdefault("for_each", a)
+    options.setdefault("depends_on", [a])
     graph.add(ActivityTask("m", **options))
     return graph
 

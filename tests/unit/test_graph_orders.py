@@ -128,7 +128,9 @@ def graphs(draw: st.DrawFn) -> tuple[Workflow, set[str]]:
     failing: set[str] = set()
     for index in range(draw(st.integers(1, 12))):
         name = f"s{index}"
-        before = draw(st.lists(st.sampled_from([*names, START]), unique=True, max_size=4))
+        before: list[str] = draw(
+            st.lists(st.sampled_from([*names, START]), unique=True, max_size=4)
+        )
         if before == [START] or START not in before:
             when = draw(st.sampled_from([None, None, None, lambda given: False]))
         else:
@@ -153,7 +155,8 @@ def play(graph: Workflow, failing: set[str], draw: st.DataObject) -> Simulation:
     while process.closed is None:
         for _ in range(draw.draw(st.integers(1, 3))):
             one_thing(process, failing, draw)
-        if process.open() and draw.draw(st.booleans()):
+        while_deciding = draw.draw(st.booleans())
+        if process.open() and while_deciding:
             process.decide(meanwhile=lambda: one_thing(process, failing, draw))
         process.settle()
     return process
@@ -231,7 +234,7 @@ def _wild_task(draw: st.DrawFn, name: str, options: dict[str, Any]) -> Task:
     if kind == "map":
         size = draw(st.integers(0, 3))
         limit = draw(st.sampled_from([None, 1, 2]))
-        more = {} if limit is None else {"concurrency": limit}
+        more: dict[str, Any] = {} if limit is None else {"concurrency": limit}
         return LambdaTask(name, "f", for_each=lambda given: range(size), **more, **options)
     if kind == "loop":
         delay = draw(st.sampled_from([0, 5]))

@@ -73,10 +73,9 @@ class Simulation:
 
     def finish(self, id: str, result: ActivityResult) -> None:
         scheduled = self.activities.pop(id)
-        if isinstance(scheduled, ScheduleActivity):
-            name = scheduled.activity
-        else:
-            name = scheduled.function
+        match scheduled:
+            case ScheduleActivity(activity=name) | ScheduleLambda(function=name):
+                pass
         execution = ActivityExecution(name, id, scheduled.input)
         self._append(ActivityStartedEvent(execution))
         self.tell(ActivityEvent(execution, result))

@@ -11,7 +11,7 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.graph import marks
-from pyworkflow.graph.inputs import final_input, given_to, item_inputs
+from pyworkflow.graph.inputs import asked, final_input, given_to, item_inputs
 from pyworkflow.graph.keys import Key, child_prefix, timer_id
 from pyworkflow.graph.model import (
     ActivityWork,
@@ -52,7 +52,7 @@ def _begin(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
         yield from _drop_others(run, state)
     outputs = run.flow.inputs_of(state)
     given = given_to(step, outputs)
-    if step.when is not None and not step.when(given):
+    if step.when is not None and not asked(step.when, given):
         yield marks.skipped(step.name)
     elif step.for_each is not None:
         yield marks.items(step.name, to_plain(item_inputs(step, outputs)))
@@ -97,7 +97,7 @@ def _answer(state: StepState, process: Process) -> Iterator[Decision]:
     """Say what follows the output of a step that repeats, or that chooses who goes on."""
     step, output, runs = state.step, state.outputs(), len(state.parts)
     repeat = step.repeat
-    if repeat is not None and not repeat.until(output):
+    if repeat is not None and not asked(repeat.until, output):
         key = Key(step.name, runs + 1)
         if runs >= repeat.limit:
             yield marks.failed(step.name, f"not done after {runs} runs")
@@ -106,7 +106,7 @@ def _answer(state: StepState, process: Process) -> Iterator[Decision]:
         else:
             yield from _start(step, key, _fed(state, runs + 1), process)
         return
-    chosen = None if step.choose is None else step.choose(output)
+    chosen = None if step.choose is None else asked(step.choose, output)
     yield marks.done(step.name, None if chosen is None else list(chosen))
 
 
@@ -115,7 +115,7 @@ def _fed(state: StepState, number: int) -> Json:
     repeat, before = state.step.repeat, state.parts[number - 1]
     if repeat is None or repeat.feed is None or before.outcome is None:
         return before.input
-    return to_plain(repeat.feed(before.outcome.output))
+    return to_plain(asked(repeat.feed, before.outcome.output))
 
 
 def _start(step: Step, key: Key, given: Json, process: Process) -> Iterator[Decision]:
@@ -143,7 +143,7 @@ def _start(step: Step, key: Key, given: Json, process: Process) -> Iterator[Deci
         case SignalWork() as work:
             yield from _limit_after(marks.waits(key), work.timeout, key)
         case TimerWork(duration=duration):
-            seconds = duration(given) if callable(duration) else duration
+            seconds = asked(duration, given) if callable(duration) else duration
             yield Timer(seconds, id=timer_id("timer", key))
         case NoWork():
             yield marks.gave(step.name, given)

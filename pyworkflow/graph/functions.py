@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from pyworkflow.activity import ActivityFunction
+from pyworkflow.activity import YEAR, ActivityFunction
 from pyworkflow.codec import Json
 from pyworkflow.graph.errors import GraphError, UnknownStepError
 from pyworkflow.graph.model import START
-from pyworkflow.graph.tasks import ActivityTask, Options, Task
+from pyworkflow.graph.tasks import ActivityOptions, ActivityTask, Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ class FunctionTask(ActivityTask, Generic[F]):
         tasks: The tasks that were added before, by name.
         function: The function, or an activity function.
         name: Of the step, if not the function's.
-        options: See `Options`; ``depends_on`` are further tasks to follow, whose outputs are not needed.
+        options: See `ActivityOptions`; ``depends_on`` are further tasks to follow, whose outputs are not needed.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FunctionTask(ActivityTask, Generic[F]):
         tasks: Mapping[str, Task],
         function: F,
         name: str | None,
-        options: Options,
+        options: ActivityOptions,
     ) -> None:
         self.function = function
         named = name or str(getattr(function, "__name__", function))
@@ -47,12 +47,7 @@ class FunctionTask(ActivityTask, Generic[F]):
         sources: list[Task | str] = [tasks[source] for source in given.values()]
         options = options.copy()
         options["depends_on"] = list(dict.fromkeys([*sources, *more]))
-        activity = (
-            function
-            if isinstance(function, ActivityFunction)
-            else ActivityFunction(function, name=f"{workflow}.{named}")
-        )
-        super().__init__(named, activity, **options)
+        super().__init__(named, _activity(function, f"{workflow}.{named}"), **options)
         if "param" in options or "transform_input" in options:
             raise GraphError(named, "is a function: its parameters say what it is given")
         self.collect = _collector(given)
@@ -60,6 +55,13 @@ class FunctionTask(ActivityTask, Generic[F]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function."""
         return self.function(*args, **kwargs)
+
+
+def _activity(function: Any, name: str) -> ActivityFunction[..., Any]:
+    if isinstance(function, ActivityFunction):
+        return cast("ActivityFunction[..., Any]", function)
+    # It waits for a worker for as long as it takes: who wants a limit decorates an activity.
+    return ActivityFunction(function, name=name, scheduled_timeout=YEAR)
 
 
 def _sources(name: str, tasks: Mapping[str, Task], function: Callable[..., Any]) -> dict[str, str]:

@@ -4,13 +4,17 @@ The values are its ``param``, if it has one, and the outputs of its dependencies
 are an object ``{'param': …, 'inputs': {dependency: output}}``, of which ``param`` is left out if there is none. No value is no input.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from pyworkflow.codec import Json
 from pyworkflow.graph.errors import GraphError
 from pyworkflow.graph.model import Step
+
+T = TypeVar("T")
 
 
 def standard_input(param: Json | UnsetType, outputs: Mapping[str, Json]) -> Json:
@@ -22,16 +26,21 @@ def standard_input(param: Json | UnsetType, outputs: Mapping[str, Json]) -> Json
     return {"param": param, "inputs": dict(outputs)} if outputs else param
 
 
+def asked(function: Callable[[Any], T], value: object) -> T:
+    """Return what a function of the graph says of a value. It gets a copy: the value is history, which it must not change."""
+    return function(deepcopy(value))
+
+
 def given_to(step: Step, outputs: Mapping[str, Json]) -> Json:
     """Return the standard input of a step."""
     if step.collect is not None:
-        return step.collect(outputs)
+        return asked(step.collect, outputs)
     return standard_input(step.param, outputs)
 
 
 def final_input(step: Step, given: Json) -> Json:
     """Return what the work of a step is given, from the standard input."""
-    return given if step.transform_input is None else step.transform_input(given)
+    return given if step.transform_input is None else asked(step.transform_input, given)
 
 
 def item_inputs(step: Step, outputs: Mapping[str, Json]) -> list[Json]:
@@ -46,7 +55,7 @@ def item_inputs(step: Step, outputs: Mapping[str, Json]) -> list[Json]:
         listed = _listed(step, outputs.get(source))
         standard = [given_to(step, {**outputs, source: item}) for item in listed]
     elif step.for_each is not None:
-        standard = _listed(step, step.for_each(given_to(step, outputs)))
+        standard = _listed(step, asked(step.for_each, given_to(step, outputs)))
     else:
         standard = []
     return [final_input(step, given) for given in standard]
@@ -54,5 +63,5 @@ def item_inputs(step: Step, outputs: Mapping[str, Json]) -> list[Json]:
 
 def _listed(step: Step, value: Json) -> list[Json]:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return list(value)
+        return list(value)  # pyright: ignore[reportUnknownArgumentType]
     raise GraphError(step.name, f"for_each needs a list, and was given {type(value).__name__}")

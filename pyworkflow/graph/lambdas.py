@@ -6,7 +6,7 @@ What they execute is a Python callable that is registered under the function's n
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
 
@@ -60,9 +60,16 @@ class _LambdaActivity(Activity):
 
 def lambda_function(name: str, handler: Handler) -> type[Activity]:
     """Return the activity that executes a Lambda function by calling a handler."""
-    wanted = handler if _takes_context(handler) else lambda event, context: handler(event)
-    settings = {"name": name, "handler": staticmethod(wanted), "__doc__": handler.__doc__}
-    return type(name, (_LambdaActivity,), settings)
+    wanted = handler if _takes_context(handler) else _without_context(handler)
+    settings: dict[str, Any] = {"name": name, "handler": staticmethod(wanted)}
+    return type(name, (_LambdaActivity,), settings | {"__doc__": handler.__doc__})
+
+
+def _without_context(handler: Handler) -> Handler:
+    def call(event: Json, context: LambdaContext) -> Json:
+        return handler(event)
+
+    return call
 
 
 def _takes_context(handler: Handler) -> bool:
@@ -98,7 +105,10 @@ def _read(body: bytes) -> Json:
 
 def _failure(name: str, told: Json) -> ActivityFailed:
     if isinstance(told, dict) and "errorMessage" in told:
-        return ActivityFailed(told["errorMessage"], told.get("stackTrace"), told.get("errorType"))
+        error = cast("dict[str, Json]", told)
+        return ActivityFailed(
+            error["errorMessage"], error.get("stackTrace"), error.get("errorType")
+        )
     return ActivityFailed(f"function {name!r} failed", told)
 
 

@@ -5,8 +5,6 @@ decision is being made stands in the history before what was decided, and is rea
 what the decider had found.
 """
 
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from pyworkflow.codec import Json
@@ -35,6 +33,7 @@ from pyworkflow.graph import marks
 from pyworkflow.graph.flow import Flow
 from pyworkflow.graph.keys import Key, child_prefix, read_key, read_timer_id
 from pyworkflow.graph.model import Graph, SignalWork
+from pyworkflow.graph.signals import Signals
 from pyworkflow.graph.state import Outcome, Part, StepState, StepStatus, outcome_of
 from pyworkflow.process import Process
 
@@ -54,8 +53,7 @@ class Run:
         self.stale: dict[str, Decision] = {}
         self._input = process.input
         self._children = child_prefix(process)
-        self._signals: dict[str, deque[Json]] = {}
-        self._waiters: dict[str, deque[Key]] = {}
+        self._signals = Signals()
         self._held: list[Event] | None = None
 
     # -- events ---------------------------------------------------------------------------------------------------------------------
@@ -89,7 +87,7 @@ class Run:
                 self.stale.pop(str(self._child(child)), None)
                 self._end(self._child(child), outcome_of(result))
             case SignalEvent(signal=signal):
-                self._signals.setdefault(signal.name, deque()).append(signal.data)
+                self._signals.came(signal.name, signal.data)
                 self._match(signal.name)
             case TimerEvent(timer=timer):
                 self._fire(timer)
@@ -116,8 +114,7 @@ class Run:
             found[1].timer = None
             if found[1].open is not None:
                 self.stale[str(key)] = found[1].open
-            if isinstance(found[0].step.work, SignalWork):
-                self._waiters[found[0].step.work.signal].remove(key)
+            self._wait_no_more(found[0])
             self._end(key, Outcome(StepStatus.TIMED_OUT, None, "timed out"))
 
     def _reject(self, decision: Decision, reason: str) -> None:
@@ -171,48 +168,47 @@ class Run:
         state = self.flow.states.get(mark["step"])
         if state is None or state.is_ended:
             return
-        rule = _MARKS.get(mark["did"])
-        if rule is not None:
-            rule(self, state, mark)
-
-    def _skip(self, state: StepState, mark: dict[str, Any]) -> None:
-        self.flow.end(state, Outcome(StepStatus.SKIPPED, None, "its condition said no"))
-
-    def _drop(self, state: StepState, mark: dict[str, Any]) -> None:
-        self._let_go(state)
-        self.flow.end(state, Outcome(StepStatus.SKIPPED, None, "another step was first"))
-
-    def _items(self, state: StepState, mark: dict[str, Any]) -> None:
-        state.items = list(mark["items"])
-        self.flow.start(state)
-        if not state.items:
-            self.flow.complete(state)
-
-    def _give(self, state: StepState, mark: dict[str, Any]) -> None:
-        key = Key(state.step.name)
-        self._open(key, None, None)
-        self._end(key, Outcome(StepStatus.COMPLETED, mark["output"]))
-
-    def _done(self, state: StepState, mark: dict[str, Any]) -> None:
-        outcome = Outcome(StepStatus.COMPLETED, state.outputs())
-        self.flow.end(state, outcome, mark["next"])
-
-    def _fail(self, state: StepState, mark: dict[str, Any]) -> None:
-        self.flow.end(state, Outcome(StepStatus.FAILED, None, mark["reason"]))
+        match mark["did"]:
+            case "skip":
+                outcome = Outcome(StepStatus.SKIPPED, None, "its condition said no")
+                self.flow.end(state, outcome)
+            case "drop":
+                self._let_go(state)
+                self.flow.end(state, Outcome(StepStatus.SKIPPED, None, "another step was first"))
+            case "items":
+                self.flow.start(state)
+                state.items = list(mark["items"])
+                if not state.items:
+                    self.flow.complete(state)
+            case "give":
+                key = Key(state.step.name)
+                self._open(key, None, None)
+                self._end(key, Outcome(StepStatus.COMPLETED, mark["output"]))
+            case "done":
+                outcome = Outcome(StepStatus.COMPLETED, state.outputs())
+                self.flow.end(state, outcome, mark["next"])
+            case "fail":
+                self.flow.end(state, Outcome(StepStatus.FAILED, None, mark["reason"]))
+            case "wait":
+                self._wait(state, mark)
+            case _:
+                pass  # of a later version
 
     def _wait(self, state: StepState, mark: dict[str, Any]) -> None:
         work = state.step.work
         if isinstance(work, SignalWork):
             key = Key(mark["step"], mark["part"], mark["attempt"])
             self._open(key, None, None)
-            self._waiters.setdefault(work.signal, deque()).append(key)
+            self._signals.wait(work.signal, key)
             self._match(work.signal)
 
     def _match(self, name: str) -> None:
-        """Give signals to those that wait for them, first come, first served."""
-        signals, waiters = self._signals.get(name), self._waiters.get(name)
-        while signals and waiters:
-            self._end(waiters.popleft(), Outcome(StepStatus.COMPLETED, signals.popleft()))
+        for key, data in self._signals.matches(name):
+            self._end(key, Outcome(StepStatus.COMPLETED, data))
+
+    def _wait_no_more(self, state: StepState) -> None:
+        if isinstance(state.step.work, SignalWork):
+            self._signals.forget(state.step.work.signal, state.step.name)
 
     # -- attempts -------------------------------------------------------------------------------------------------------------------
 
@@ -290,21 +286,7 @@ class Run:
                 self.stale[part.open.id] = part.open
             elif part.open is not None:
                 self.stale[str(Key(state.step.name, number, part.attempt))] = part.open
-        if isinstance(state.step.work, SignalWork) and not state.is_ended:
-            waiters = self._waiters.get(state.step.work.signal, deque())
-            for key in [key for key in waiters if key.step == state.step.name]:
-                waiters.remove(key)
-
-
-_MARKS: dict[str, Callable[[Run, StepState, dict[str, Any]], None]] = {
-    "skip": Run._skip,
-    "drop": Run._drop,
-    "items": Run._items,
-    "give": Run._give,
-    "done": Run._done,
-    "fail": Run._fail,
-    "wait": Run._wait,
-}
+        self._wait_no_more(state)
 
 
 def fold(graph: Graph, process: Process) -> Run:

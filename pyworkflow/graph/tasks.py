@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
-from pyworkflow.activity import Activity, ActivityFunction, AnyActivity
+from pyworkflow.activity import AnyActivity
 from pyworkflow.codec import Json
 from pyworkflow.decision import ChildPolicy, name_of
 from pyworkflow.errors import InvalidRequestError
@@ -75,6 +75,15 @@ class Options(TypedDict, total=False):
     repeat_with: Callable[[Any], Json]
     on_failure: str
     title: str
+
+
+class ActivityOptions(Options, total=False):
+    """What a function takes as well, as `ActivityTask` does."""
+
+    task_list: str
+    timeout: float
+    scheduled_timeout: float
+    heartbeat_timeout: float
 
 
 _OPTIONS = Options.__optional_keys__
@@ -211,9 +220,7 @@ class ActivityTask(Task):
             heartbeat_timeout=heartbeat_timeout,
         )
         super().__init__(name, work, options)
-        if isinstance(wanted, ActivityFunction) or (
-            isinstance(wanted, type) and issubclass(wanted, Activity)
-        ):
+        if not isinstance(wanted, str):
             self.activities = (wanted,)
 
 

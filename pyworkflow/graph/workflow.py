@@ -11,7 +11,7 @@ from pyworkflow.graph.drawing import Drawn
 from pyworkflow.graph.errors import DuplicateStepError, UnknownStepError
 from pyworkflow.graph.functions import FunctionTask
 from pyworkflow.graph.model import START, Graph, OnFailure
-from pyworkflow.graph.tasks import Options, StartTask, Task, registered_name, task_name
+from pyworkflow.graph.tasks import ActivityOptions, StartTask, Task, registered_name, task_name
 from pyworkflow.values import check_name
 from pyworkflow.workflow import Workflow as AnyWorkflow
 
@@ -90,7 +90,7 @@ class Workflow(Drawn):
 
     @overload
     def step(
-        self, *, name: str | None = None, **options: Unpack[Options]
+        self, *, name: str | None = None, **options: Unpack[ActivityOptions]
     ) -> Callable[[F], FunctionTask[F]]: ...
 
     def step(self, *function: Any, **options: Any) -> Any:
@@ -103,7 +103,7 @@ class Workflow(Drawn):
         name = options.pop("name", None)
 
         def decorate(decorated: F) -> FunctionTask[F]:
-            settings = cast("Options", options)
+            settings = cast("ActivityOptions", options)
             return self.add(
                 FunctionTask(self.registered_name, self._tasks, decorated, name, settings)
             )

@@ -773,3 +773,19 @@ def test_foreign_decisions_and_events_are_passed_over() -> None:
     process.settle()
 
     assert process.open() == ["a#1.1"]
+
+
+def test_a_function_of_the_graph_cannot_change_the_history() -> None:
+    def spoil(given: Any) -> Any:
+        given.append("spoilt")
+        return given
+
+    graph = tasks(("a", []))
+    graph.add(ActivityTask("b", depends_on=["a"], transform_input=spoil))
+    graph.add(ActivityTask("c", depends_on=["a"], when=spoil))
+    process = begun(graph)
+    process.complete("a", [1])
+    process.settle()
+
+    assert process.input("b") == [1, "spoilt"]
+    assert process.input("c") == [1]

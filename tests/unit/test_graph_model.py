@@ -321,7 +321,7 @@ def test_parameters_name_what_a_function_is_given() -> None:
     def charge(input: int) -> int:
         return input
 
-    @order.step(num_retries=1, depends_on=["charge"])
+    @order.step(num_retries=1, depends_on=["charge"], timeout=5)
     def reserve(input: int, place: str = "here") -> str:
         return place
 
@@ -335,6 +335,7 @@ def test_parameters_name_what_a_function_is_given() -> None:
     assert charge(3) == 3
     assert steps["charge"].depends_on == (START,)
     assert steps["reserve"].depends_on == (START, "charge")
+    assert steps["reserve"].work == ActivityWork(activity="Order.reserve", timeout=5)
     assert steps["send"].depends_on == ("charge", "reserve")
     assert steps["weigh_it"].depends_on == ("send",)
     assert [a.name for a in order.activities()] == [

@@ -37,13 +37,13 @@ def advance(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
     if state.is_ended:
         return
     if state.status is StepStatus.WAITING:
-        if state.ready:
+        if state.ready and not run.is_full(state):
             yield from _begin(run, state, process)
     elif state.answer:
-        yield from _answer(state, process)
+        yield from _answer(run, state, process)
     for number, paused in list(state.due.items()):
-        yield from _again(state, number, paused, process)
-    yield from _next_items(state, process)
+        yield from _again(run, state, number, paused, process)
+    yield from _next_items(run, state, process)
 
 
 def _begin(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
@@ -68,19 +68,23 @@ def _drop_others(run: Run, state: StepState) -> Iterator[Decision]:
             yield marks.dropped(name, state.step.name)
 
 
-def _next_items(state: StepState, process: Process) -> Iterator[Decision]:
+def _next_items(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
     """Begin as many items of a ``for_each`` as may run at a time."""
     step, items = state.step, state.items
     if items is None:
         return
-    while len(state.parts) < len(items) and not state.is_ended:
+    while state.has_more_items() and not state.is_ended:
         if step.concurrency is not None and state.open >= step.concurrency:
+            return
+        if run.is_full(state):
             return
         number = len(state.parts) + 1
         yield from _start(step, Key(step.name, number), items[number - 1], process)
 
 
-def _again(state: StepState, number: int, paused: bool, process: Process) -> Iterator[Decision]:
+def _again(
+    run: Run, state: StepState, number: int, paused: bool, process: Process
+) -> Iterator[Decision]:
     """Try a part again, or begin the next run of a ``repeat``, after the pause that there has to be."""
     part, step = state.parts[number], state.step
     key = Key(step.name, number, part.attempt + 1)
@@ -89,14 +93,18 @@ def _again(state: StepState, number: int, paused: bool, process: Process) -> Ite
         if delay > 0:
             yield Timer(delay, id=timer_id("pause", key))
             return
+    if run.is_full(state):
+        return
     given = part.input if part.attempt else _fed(state, number)
     yield from _start(step, key, given, process)
 
 
-def _answer(state: StepState, process: Process) -> Iterator[Decision]:
+def _answer(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
     """Say what follows the output of a step that repeats, or that chooses who goes on."""
     step, output, runs = state.step, state.outputs(), len(state.parts)
     repeat = step.repeat
+    if repeat is not None and run.is_full(state):
+        return
     if repeat is not None and not asked(repeat.until, output):
         key = Key(step.name, runs + 1)
         if runs >= repeat.limit:

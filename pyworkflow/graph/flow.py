@@ -52,14 +52,14 @@ class Flow:
         state.answer = False
         if state.started is None:
             state.started = self.now
-        self.todo.pop(state.step.name, None)
+        if not state.due and not state.has_more_items():
+            self.todo.pop(state.step.name, None)
 
     def pause(self, state: StepState, part: int) -> None:
         """Note that a part of a step is to be begun later."""
         state.status = StepStatus.RETRYING
         state.answer = False
         state.due.pop(part, None)
-        self.todo.pop(state.step.name, None)
 
     def advance(self, state: StepState) -> None:
         """Note that a part of a step has completed."""

@@ -62,6 +62,7 @@ def item_inputs(step: Step, outputs: Mapping[str, Json]) -> list[Json]:
 
 
 def _listed(step: Step, value: Json) -> list[Json]:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return list(value)  # pyright: ignore[reportUnknownArgumentType]
-    raise GraphError(step.name, f"for_each needs a list, and was given {type(value).__name__}")
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        told = f"for_each needs a list, and was given {type(value).__name__}"
+        raise GraphError(step.name, told)
+    return list(value)

@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import ChildPolicy
 from pyworkflow.graph.drawing import Drawn
+from pyworkflow.graph.errors import GraphError
 from pyworkflow.retry import Retry
+
+if TYPE_CHECKING:
+    from pyworkflow.graph.state import Outcome
 
 START = "WorkflowStartTask"
 """The name of the pseudo-step that begins every graph; its output is the input of the process."""
@@ -126,6 +131,9 @@ class NoWork:
     """Does nothing: the output is the input. The start is one of these."""
 
 
+Busy = ActivityWork | LambdaWork | ChildWork
+"""Work that somebody does, and of which there may be a limit at a time."""
+
 Work = ActivityWork | LambdaWork | ChildWork | SignalWork | TimerWork | NoWork
 
 
@@ -160,6 +168,8 @@ class Step:
         collect: Makes the standard input from the outputs by name, if not as `pyworkflow.graph.inputs` says.
         transform_input: Makes the final input from the standard one.
         when: Told the standard input; the step is skipped if it says no.
+        judge: Told how an attempt ended and what it was given; says how that counts. It is asked again whenever the history is read, so
+            it must say the same each time.
         choose: Told the output; names the dependents that run, the others are skipped. None lets all of them run.
         for_each: The dependency whose output is a list, or what makes a list of standard inputs from one: the work is done for each
             item, and the output is the list of outputs.
@@ -179,6 +189,7 @@ class Step:
     collect: Callable[[Mapping[str, Json]], Json] | None = None
     transform_input: Callable[[Json], Json] | None = None
     when: Callable[[Json], object] | None = None
+    judge: "Callable[[Outcome, Json], Outcome] | None" = None
     choose: Callable[[Json], Iterable[str] | None] | None = None
     for_each: str | Callable[[Json], Sequence[Json]] | None = None
     concurrency: int | None = None
@@ -209,6 +220,7 @@ class Graph(Drawn):
         steps: In the order in which they are begun where nothing else decides it. The start is added.
         output: The step whose output is the result; or several, for an object of their outputs; the only leaf's, if left out.
         on_failure: What the failure of a step means.
+        concurrency: Activities, Lambda functions and children at a time, at most.
 
     Raises:
         GraphError: Something is wrong with the graph; the subclass says what, the message names the step.
@@ -221,10 +233,14 @@ class Graph(Drawn):
         *,
         output: str | Sequence[str] | None = None,
         on_failure: OnFailure = OnFailure.FAIL,
+        concurrency: int | None = None,
     ) -> None:
         from pyworkflow.graph.validate import validated
 
+        if concurrency is not None and concurrency < 1:
+            raise GraphError(name, f"concurrency must be 1 or more, not {concurrency}", "graph")
         self.name = name
+        self.concurrency = concurrency
         self.on_failure = OnFailure(on_failure)
         self.output = output
         self.steps: Mapping[str, Step] = MappingProxyType(validated(name, steps, output))

@@ -5,6 +5,7 @@ decision is being made stands in the history before what was decided, and is rea
 what the decider had found.
 """
 
+from copy import deepcopy
 from typing import Any
 
 from pyworkflow.codec import Json
@@ -32,7 +33,7 @@ from pyworkflow.event import (
 from pyworkflow.graph import marks
 from pyworkflow.graph.flow import Flow
 from pyworkflow.graph.keys import Key, child_prefix, read_key, read_timer_id
-from pyworkflow.graph.model import Graph, SignalWork
+from pyworkflow.graph.model import Busy, Graph, SignalWork
 from pyworkflow.graph.signals import Signals
 from pyworkflow.graph.state import Outcome, Part, StepState, StepStatus, outcome_of
 from pyworkflow.process import Process
@@ -45,12 +46,16 @@ class Run:
         graph: The graph.
         flow: The state of each step, and which are to be looked at.
         stale: How to end what is open and nobody waits for any more, by id.
+        busy: The parts that somebody works on, of all steps.
+        delayed: Steps that had to wait because there were too many of those.
     """
 
     def __init__(self, graph: Graph, process: Process) -> None:
         self.graph = graph
         self.flow = Flow(graph)
         self.stale: dict[str, Decision] = {}
+        self.busy: set[tuple[str, int]] = set()
+        self.delayed: set[str] = set()
         self._input = process.input
         self._children = child_prefix(process)
         self._signals = Signals()
@@ -72,6 +77,8 @@ class Run:
 
     def decide(self) -> None:
         """Count all events so far as seen by a decider: what it decides comes next."""
+        self.flow.todo.update(dict.fromkeys(self.delayed))
+        self.delayed.clear()
         held, self._held = self._held or [], []
         for event in held:
             self._take(event)
@@ -95,6 +102,15 @@ class Run:
                 self._reject(decision, reason)
             case _:
                 pass
+
+    def is_full(self, state: StepState) -> bool:
+        """Tell whether a step has to wait because there is too much going on; if so, note that it does."""
+        limit = self.graph.concurrency
+        full = limit is not None and len(self.busy) >= limit
+        if not full or not isinstance(state.step.work, Busy):
+            return False
+        self.delayed.add(state.step.name)
+        return True
 
     def _child(self, process_id: str) -> Key | None:
         if not process_id.startswith(self._children):
@@ -176,8 +192,8 @@ class Run:
                 self._let_go(state)
                 self.flow.end(state, Outcome(StepStatus.SKIPPED, None, "another step was first"))
             case "items":
-                self.flow.start(state)
                 state.items = list(mark["items"])
+                self.flow.start(state)
                 if not state.items:
                     self.flow.complete(state)
             case "give":
@@ -242,6 +258,8 @@ class Run:
         part.open = cancel
         part.failed = None
         state.due.pop(key.part, None)
+        if isinstance(state.step.work, Busy):
+            self.busy.add((key.step, key.part))
         self.flow.start(state)
 
     def _end(self, key: Key | None, outcome: Outcome) -> None:
@@ -249,6 +267,9 @@ class Run:
         if key is None or found is None:
             return
         state, part = found
+        self.busy.discard((key.step, key.part))
+        if state.step.judge is not None:
+            outcome = state.step.judge(deepcopy(outcome), deepcopy(part.input))
         part.open = None
         if part.timer is not None:
             self.stale[part.timer] = CancelTimer(part.timer)
@@ -271,13 +292,14 @@ class Run:
         retry = state.step.retry
         return (
             retry is not None
-            and outcome.status is not StepStatus.CANCELED
+            and outcome.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)
             and retry.allows(part.attempt, outcome.reason, outcome.type_name)
         )
 
     def _let_go(self, state: StepState) -> None:
         """Take what a step has open for stale."""
         for number, part in state.parts.items():
+            self.busy.discard((state.step.name, number))
             if part.outcome is not None:
                 continue
             if part.timer is not None:

@@ -197,6 +197,10 @@ class StepState:
         """Whether it has ended, or never will begin."""
         return self.status in ENDED
 
+    def has_more_items(self) -> bool:
+        """Tell whether there are items that were not begun."""
+        return self.items is not None and len(self.parts) < len(self.items)
+
     def outputs(self) -> Json:
         """Return the output that its completed parts make."""
         if self.items is not None:

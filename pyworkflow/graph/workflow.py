@@ -30,6 +30,7 @@ class Workflow(Drawn):
             same for one task.
         on_failure: What a failed task means: ``fail`` ends the process at once, ``continue`` lets what does not depend on the task go
             on first, ``ignore`` has the process complete all the same.
+        concurrency: Activities, Lambda functions and children at a time, at most.
         category: The queue of its decision tasks.
         timeout: Seconds a process may be open.
         decision_timeout: Seconds a decider may take.
@@ -46,6 +47,7 @@ class Workflow(Drawn):
         output: Task | str | Sequence[Task | str] | None = None,
         result_task_name: str | None = None,
         on_failure: str = OnFailure.FAIL,
+        concurrency: int | None = None,
         category: str = AnyWorkflow.category,
         timeout: float = AnyWorkflow.timeout,
         decision_timeout: float = AnyWorkflow.decision_timeout,
@@ -55,6 +57,7 @@ class Workflow(Drawn):
         self.registered_name = check_name(registered_name(name, version), "workflow")
         self.output: Task | str | Sequence[Task | str] | None = output or result_task_name
         self.on_failure = OnFailure(on_failure)
+        self.concurrency = concurrency
         self.category = category
         self.timeout = timeout
         self.decision_timeout = decision_timeout
@@ -154,7 +157,13 @@ class Workflow(Drawn):
         if self._class is None:
             tasks = [task for name, task in self._tasks.items() if name != START]
             steps = [task.step() for task in tasks]
-            graph = Graph(self.name, steps, output=self._output(), on_failure=self.on_failure)
+            graph = Graph(
+                self.name,
+                steps,
+                output=self._output(),
+                on_failure=self.on_failure,
+                concurrency=self.concurrency,
+            )
             settings = {
                 "name": self.registered_name,
                 "graph": graph,

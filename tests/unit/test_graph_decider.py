@@ -18,16 +18,20 @@ from pyworkflow.decision import (
 from pyworkflow.event import DecisionEvent, DecisionRejectedEvent, DecisionStartedEvent
 from pyworkflow.graph import (
     ActivityTask,
+    Graph,
     GraphError,
     LambdaTask,
     PassTask,
     SignalTask,
+    Step,
+    StepStatus,
     TimerTask,
     Workflow,
     WorkflowTask,
 )
 from pyworkflow.graph.decider import decide
-from pyworkflow.graph.model import START
+from pyworkflow.graph.model import START, ActivityWork
+from pyworkflow.graph.state import Outcome
 from pyworkflow.process import Process
 from pyworkflow.result import (
     ActivityCanceled,
@@ -724,6 +728,83 @@ def test_a_loop_that_does_not_end_fails() -> None:
     process.settle()
 
     assert process.failure.reason == "step 'a' failed: not done after 2 runs"
+
+
+# -- limits and judgements -----------------------------------------------------------------------------------------------------------
+
+
+def test_so_many_steps_run_at_a_time() -> None:
+    graph = tasks(("a", []), ("b", []), ("c", []), ("d", []), concurrency=2)
+    graph.add(TimerTask("t", 5))
+    graph.get_task("a").options["num_retries"] = 1
+    process = begun(graph)
+    assert process.open() == ["a#1.1", "b#1.1", "timer t#1.1"]
+
+    process.fail("a")
+    process.settle()
+    # A step that pauses makes room.
+    assert process.open() == ["b#1.1", "c#1.1", "pause a#1.2", "timer t#1.1"]
+    process.fire("pause a#1.2")
+    process.settle()
+    assert process.open() == ["b#1.1", "c#1.1", "timer t#1.1"]
+    process.complete("c")
+    process.settle()
+    assert process.open() == ["a#1.2", "b#1.1", "timer t#1.1"]
+    process.complete("b")
+    process.complete("a", attempt=2)
+    process.settle()
+    assert process.open() == ["d#1.1", "timer t#1.1"]
+
+
+def test_a_limit_holds_for_items_and_asks_a_condition_once() -> None:
+    asked: list[Any] = []
+
+    def ask(given: Any) -> bool:
+        asked.append(given)
+        return True
+
+    graph = Workflow("w", concurrency=1)
+    start = graph.start_task
+    graph.add(ActivityTask("m", depends_on=[start], for_each=start))
+    graph.add(ActivityTask("z", depends_on=[start], when=ask))
+    process = begun(graph, [1, 2])
+    for opened in (["m#1.1"], ["m#2.1"]):
+        assert process.open() == opened
+        process.complete("m", part=int(opened[0][2]))
+        process.settle()
+
+    assert process.open() == ["z#1.1"]
+    assert asked == [[1, 2]] * 2  # with what the decider remembers, and from nothing
+
+
+def test_a_limit_is_at_least_one() -> None:
+    with pytest.raises(GraphError, match="graph 'w': concurrency must be 1 or more"):
+        Workflow("w", concurrency=0).validate()
+
+
+def test_a_step_may_judge_how_its_attempts_count() -> None:
+    def judge(outcome: Outcome, given: Any) -> Outcome:
+        if outcome.status is StepStatus.TIMED_OUT:
+            return Outcome(StepStatus.COMPLETED, given)
+        if outcome.output == "skip":
+            return Outcome(StepStatus.SKIPPED, reason="it said so")
+        return outcome
+
+    steps = [
+        Step(name="a", work=ActivityWork(activity="a"), param=7, judge=judge),
+        Step(name="b", work=ActivityWork(activity="b"), depends_on=("a",), judge=judge),
+        Step(name="c", work=ActivityWork(activity="c"), depends_on=("b",)),
+    ]
+    process = Simulation(Graph("w", steps, output="a"))
+    process.settle()
+    process.finish("a#1.1", ActivityTimedOut())
+    process.settle()
+    assert process.input("b") == 7
+    process.complete("b", "skip")
+    process.settle()
+
+    assert process.result == 7
+    assert process.statuses == {"a": "completed", "b": "skipped", "c": "skipped"}
 
 
 # -- what changes meanwhile ---------------------------------------------------------------------------------------------------------

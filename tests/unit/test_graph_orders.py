@@ -123,7 +123,9 @@ def _skips(step: Step, before: list[str]) -> bool:
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[Workflow, set[str]]:
     """A graph of activities and timers, some with conditions or retries, and which of them fail for good."""
-    graph = Workflow("w", on_failure=draw(st.sampled_from(["continue", "ignore"])))
+    limit = draw(st.sampled_from([None, 1, 3]))
+    policy = draw(st.sampled_from(["continue", "ignore"]))
+    graph = Workflow("w", on_failure=policy, concurrency=limit)
     names: list[str] = []
     failing: set[str] = set()
     for index in range(draw(st.integers(1, 12))):
@@ -185,7 +187,7 @@ def _retries(process: Simulation, name: str) -> bool:
     return retry is not None and retry.max_attempts > 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(graphs(), st.data())
 def test_random_graphs_come_to_what_the_oracle_says(
     made: tuple[Workflow, set[str]], data: st.DataObject
@@ -201,7 +203,8 @@ def test_random_graphs_come_to_what_the_oracle_says(
 def wild_graphs(draw: st.DrawFn) -> Workflow:
     """A graph with any of what there is."""
     policy = draw(st.sampled_from(["fail", "continue", "ignore"]))
-    graph = Workflow("w", on_failure=policy)
+    limit = draw(st.sampled_from([None, 1, 2]))
+    graph = Workflow("w", on_failure=policy, concurrency=limit)
     names: list[str] = []
     for index in range(draw(st.integers(1, 8))):
         name = f"s{index}"
@@ -259,7 +262,7 @@ def anything(process: Simulation, data: st.DataObject) -> None:
         process.finish(id, data.draw(st.sampled_from(results)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(wild_graphs(), st.data())
 def test_wild_graphs_end_by_legal_decisions_that_are_the_same_from_nothing(
     graph: Workflow, data: st.DataObject

@@ -5,7 +5,7 @@ from itertools import combinations, product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyworkflow.decision import CompleteProcess
@@ -25,6 +25,8 @@ from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessComplete
 from tests.graph_kit import Simulation, tasks
 
 NAMES = "abcd"
+SLOW = [HealthCheck.too_slow]
+"""Not checked: how fast examples are made says how busy the machine is."""
 
 
 def shapes(count: int) -> Iterator[list[tuple[str, list[str]]]]:
@@ -187,7 +189,7 @@ def _retries(process: Simulation, name: str) -> bool:
     return retry is not None and retry.max_attempts > 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(graphs(), st.data())
 def test_random_graphs_come_to_what_the_oracle_says(
     made: tuple[Workflow, set[str]], data: st.DataObject
@@ -262,7 +264,7 @@ def anything(process: Simulation, data: st.DataObject) -> None:
         process.finish(id, data.draw(st.sampled_from(results)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(wild_graphs(), st.data())
 def test_wild_graphs_end_by_legal_decisions_that_are_the_same_from_nothing(
     graph: Workflow, data: st.DataObject

@@ -34,6 +34,7 @@ class _Tally:
         self.open_decision: int | None = None
         self.activities: dict[str, ActivityExecution] = {}
         self.timers: dict[str, Timer] = {}
+        self.shared: dict[object, Any] = {}
 
     def count(self, length: int) -> None:
         """Go on to the first `length` events."""
@@ -157,6 +158,13 @@ class History(Sequence[Event]):
     def open_timers(self) -> list[Timer]:
         """Return the timers that were started and have neither fired nor been canceled."""
         return list(self._counted().timers.values())
+
+    def shared(self) -> dict[object, Any]:
+        """Return a place for what was worked out from the events, which longer and shorter views of the same list find again.
+
+        Whoever leaves something there says in it how many events it is worth, and takes it out while changing it.
+        """
+        return self._tally.shared
 
     def find(self, kind: type[Event]) -> list[Event]:
         """Return all events of a class."""

@@ -63,13 +63,14 @@ class SimpleWorker(ABC):
     def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
         """Do a task and record what became of it."""
 
-    def step(self, logger: Logger | None = None) -> bool | None:
+    def step(self, logger: Logger | None = None, wait: float = 0) -> bool | None:
         """Do one task, if one waits; return True if one did.
 
         Args:
             logger: Where to log; ``pyworkflow.worker`` if left out.
+            wait: Seconds to wait for a task at most, if there is none.
         """
-        return self._step(logger or log, 0)
+        return self._step(logger or log, wait)
 
     def _step(self, logger: Logger, wait: float) -> bool | None:
         task = self._poll(wait)

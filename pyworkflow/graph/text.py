@@ -1,0 +1,79 @@
+"""Pictures as text that other programs draw: Mermaid and DOT."""
+
+from pyworkflow.graph.colours import FILL, INK, LINE
+from pyworkflow.graph.picture import Box, Picture
+
+_MERMAID = {
+    "start": ("([", "])"),
+    "activity": ("[", "]"),
+    "lambda": ("[", "]"),
+    "workflow": ("[[", "]]"),
+    "signal": (">", "]"),
+    "timer": ("(", ")"),
+    "pass": ("((", "))"),
+}
+
+_DOT = {
+    "start": "ellipse",
+    "activity": "box",
+    "lambda": "box",
+    "workflow": "box3d",
+    "signal": "cds",
+    "timer": "ellipse",
+    "pass": "circle",
+}
+
+
+def mermaid(picture: Picture) -> str:
+    """Return a Mermaid flowchart."""
+    names = {box.name: f"s{number}" for number, box in enumerate(picture.boxes)}
+    lines = ["flowchart TD"]
+    for box in picture.boxes:
+        before, after = _MERMAID[box.kind]
+        text = "<br/>".join(map(_mermaid_text, (box.title, *box.lines)))
+        status = f":::{box.status.value}" if box.status is not None else ""
+        lines.append(f'    {names[box.name]}{before}"{text}"{after}{status}')
+    for arrow in picture.arrows:
+        line = "-.->" if arrow.label or arrow.taken is False else "-->"
+        label = f'|"{_mermaid_text(arrow.label)}"|' if arrow.label else ""
+        lines.append(f"    {names[arrow.source]} {line}{label} {names[arrow.target]}")
+    for status in sorted({box.status for box in picture.boxes if box.status is not None}):
+        style = f"fill:{FILL[status]},stroke:{LINE[status]},color:{INK}"
+        lines.append(f"    classDef {status.value} {style}")
+    return "\n".join(lines) + "\n"
+
+
+def _mermaid_text(text: str) -> str:
+    # Mermaid writes entities with a number sign, which itself has to be one.
+    escaped = "".join(f"#{ord(c)};" if c in '#&"<>`\\|[]{}()\n' else c for c in text)
+    return escaped
+
+
+def dot(picture: Picture) -> str:
+    """Return the picture in the language of Graphviz."""
+    lines = [
+        f"digraph {_quoted(picture.name)} {{",
+        '    node [fontname="sans-serif", fontsize=11, style=filled, fillcolor=white]',
+        '    edge [fontname="sans-serif", fontsize=9]',
+    ]
+    lines += [f"    {_quoted(box.name)} [{_dot_box(box)}]" for box in picture.boxes]
+    for arrow in picture.arrows:
+        style = [f"label={_quoted(arrow.label)}"] if arrow.label else []
+        style += ["style=dashed"] if arrow.label or arrow.taken is False else []
+        told = f" [{', '.join(style)}]" if style else ""
+        lines.append(f"    {_quoted(arrow.source)} -> {_quoted(arrow.target)}{told}")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot_box(box: Box) -> str:
+    told = [f"label={_quoted(chr(10).join((box.title, *box.lines)))}", f"shape={_DOT[box.kind]}"]
+    if box.status is not None:
+        told += [f'fillcolor="{FILL[box.status]}"', f'color="{LINE[box.status]}"']
+    if box.reason:
+        told.append(f"tooltip={_quoted(box.reason)}")
+    return ", ".join(told)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

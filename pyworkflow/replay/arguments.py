@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from pyworkflow import codec
 from pyworkflow.activity import Activity, ActivityFunction
@@ -17,7 +17,7 @@ _ONE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWO
 Convert = Callable[[Any], Any] | None
 
 
-def plain(value: object, what: str) -> Json:
+def plain(value: Any, what: str) -> Json:
     """Return a value as the JSON data that it will be when it comes back, and apart from what happens to the value later.
 
     Raises:
@@ -25,7 +25,8 @@ def plain(value: object, what: str) -> Json:
     """
     if value is None or type(value) is bool:
         return value
-    return codec.decode(check_payload(value, what))
+    data: bytes = check_payload(value, what)
+    return codec.decode(data, Any)
 
 
 def input_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Json:
@@ -40,7 +41,7 @@ def input_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         return next(iter(bound.arguments.values()), None)
     if kwargs:
         return dict(bound.arguments)
-    return list(args) or None
+    return [*args] or None
 
 
 def call_of(function: Callable[..., Any], given: Json, what: str) -> tuple[list[Any], Any]:
@@ -57,10 +58,7 @@ def call_of(function: Callable[..., Any], given: Json, what: str) -> tuple[list[
         if given is None and parameters[0].default is not inspect.Parameter.empty:
             return [], {}
         return [codec.convert(given, hints.get(parameters[0].name, Any), what)], {}
-    args: list[Any] = given if isinstance(given, list) else [given]
-    named: dict[str, Any] = given if isinstance(given, dict) else {}
-    if given is None or named:
-        args = []
+    args, named = _spread(given)
     try:
         bound = _signature(function).bind(*args, **named)
     except TypeError as error:
@@ -69,6 +67,15 @@ def call_of(function: Callable[..., Any], given: Json, what: str) -> tuple[list[
         if name in hints and _parameter_kind(function, name) in _ONE:
             bound.arguments[name] = codec.convert(value, hints[name], f"{what}, {name}")
     return list(bound.args), bound.kwargs
+
+
+def _spread(given: Any) -> tuple[list[Any], dict[str, Any]]:
+    if given is None:
+        return [], {}
+    if isinstance(given, dict):
+        return [], cast("dict[str, Any]", given)
+    listed: list[Any] = given if isinstance(given, list) else [given]
+    return listed, {}
 
 
 def _parameter_kind(function: Callable[..., Any], name: str) -> object:

@@ -73,8 +73,7 @@ def _told(decision: Decision) -> tuple[tuple[Any, ...], Any]:
 
 
 def _place(marker: RecordMarker) -> Any:
-    details = marker.details
-    return details.get("id") if isinstance(details, dict) else details
+    return marker.details["id"] if marker.name == SIDE_EFFECT else marker.details
 
 
 def differ(recorded: Sequence[Decision], made: Sequence[Decision], payloads: bool = True) -> bool:
@@ -126,7 +125,7 @@ def side_by_side(
     for old, new, place in zip_longest(counting, made, places):
         if old is None and new is None:
             break
-        same = None not in (old, new) and told(old, payloads) == told(new, payloads)
+        same = old is not None and new is not None and told(old, payloads) == told(new, payloads)
         mark = "  " if same or found else "≠ "
         found = found or not same
         where = f"  ({place})" if place and not same else ""

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -69,14 +69,29 @@ def _hook(event: str, arguments: Any) -> None:
         forbid(event, advice)
 
 
+def _tell_of_threads() -> None:
+    """Have Python 3.11 tell of new threads as later ones do."""
+    if sys.version_info >= (3, 12):
+        return
+    module: Any = threading
+    begin = module._start_new_thread
+
+    def start_new_thread(*args: Any) -> Any:
+        _hook("_thread.start_new_thread", args)
+        return begin(*args)
+
+    module._start_new_thread = start_new_thread
+
+
 @contextmanager
-def guarded() -> Iterator[None]:
+def guarded() -> Generator[None]:
     """Refuse what cannot be replayed, in this thread, for as long as the block lasts."""
     global _installed
     if not _installed:
         with _installing:
             if not _installed:
                 sys.addaudithook(_hook)
+                _tell_of_threads()
                 _installed = True
     before, _local.guarded = _local.guarded, True
     try:
@@ -86,7 +101,7 @@ def guarded() -> Iterator[None]:
 
 
 @contextmanager
-def unguarded() -> Iterator[None]:
+def unguarded() -> Generator[None]:
     """Allow everything again: for side effects, whose results are recorded."""
     before, _local.guarded = _local.guarded, False
     try:

@@ -39,9 +39,11 @@ def workflow(function: Any = None, /, **settings: Any) -> Any:
 
     Its first parameter gets the workflow, on which it calls ``activity``, ``sleep`` and the rest; the others get the input.
     """
-    if function is None:
-        return lambda decorated: _class_of(decorated, settings)
-    return _class_of(function, {})
+
+    def decorate(decorated: Any) -> Any:
+        return _class_of(decorated, settings)
+
+    return decorate if function is None else decorate(function)
 
 
 def _class_of(function: Any, settings: dict[str, Any]) -> type[FunctionWorkflow[Any]]:

@@ -5,13 +5,12 @@ become durable timers. The rest of a loop is refused with advice.
 """
 
 import asyncio
+import inspect
 import logging
-import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
@@ -184,7 +183,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         _refuse_set_order()
         work = _awaiting(coro) if asyncio.isfuture(coro) else coro
         task = NumberedTask(number, work, self, name, context)
-        task._log_destroy_pending = False
+        task.forget_quietly()
         # Held until it is done: a task that only it itself knows of would vanish at some collection of garbage.
         self._tasks[task] = None
         task.add_done_callback(self._forget)
@@ -274,16 +273,17 @@ async def _awaiting(future: "asyncio.Future[T]") -> T:
 
 def _refuse_set_order() -> None:
     """Refuse tasks that ``asyncio.as_completed`` makes of a set of bare coroutines: their order is that of their addresses."""
-    frame: FrameType | None = sys._getframe(2)
-    for _ in range(4):
-        if frame is None or frame.f_code.co_filename != _TASKS_FILE:
+    frame = inspect.currentframe()
+    for _ in range(5):
+        frame = None if frame is None else frame.f_back
+        if frame is None:
             return
-        if frame.f_code.co_qualname.startswith(("as_completed", "_AsCompletedIterator")):
+        asked = frame.f_code.co_qualname.startswith(("as_completed", "_AsCompletedIterator"))
+        if asked and frame.f_code.co_filename == _TASKS_FILE:
             forbid(
                 "asyncio.as_completed() of bare coroutines",
                 "it starts them in no particular order; make tasks of them first, with asyncio.create_task(...)",
             )
-        frame = frame.f_back
 
 
 def _close(task: "asyncio.Task[Any]") -> None:

@@ -38,6 +38,10 @@ class NumberedTask(asyncio.Task[T]):
 
     _log_destroy_pending: bool
 
+    def forget_quietly(self) -> None:
+        """Have nothing logged when the task is let go before its end."""
+        self._log_destroy_pending = False
+
     def __init__(
         self,
         number: int,

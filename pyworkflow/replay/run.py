@@ -1,7 +1,7 @@
 """One process whose code is run along its history: alive between decisions, and made again from the history whenever that is needed."""
 
 import asyncio
-import sys
+import inspect
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -9,8 +9,7 @@ from datetime import UTC, timedelta
 from datetime import datetime as DateTime
 from hashlib import sha256
 from random import Random
-from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import (
@@ -419,7 +418,7 @@ class Run:
             details = _performed(number, function)
         else:
             found = (m.details for m in self._recorded(SIDE_EFFECT) if m.details["id"] == number)
-            details = next(found, {})
+            details = next(found, cast("dict[str, Json]", {}))
             if not details:
                 made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
                 self._note()
@@ -467,13 +466,14 @@ def _continuing(error: BaseException) -> ContinueAsNew | None:
     if isinstance(error, ContinueAsNew):
         return error
     if isinstance(error, BaseExceptionGroup):
-        return next((new for e in error.exceptions if (new := _continuing(e)) is not None), None)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return next((new for e in group.exceptions if (new := _continuing(e)) is not None), None)
     return None
 
 
 def _place() -> str:
     """Return the file and line of the users' code that asks."""
-    frame: FrameType | None = sys._getframe(2)
+    frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         frame = frame.f_back
     if frame is None:

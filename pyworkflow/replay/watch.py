@@ -50,7 +50,8 @@ class StepThread:
         """Have the thread end as soon as it can; return what it is doing."""
         self._given_up = True
         ident = self._thread.ident
-        frame = sys._current_frames().get(ident or 0)
+        # The only way to see what another thread does.
+        frame = sys._current_frames().get(ident or 0)  # pyright: ignore[reportPrivateUsage]
         shown = "" if frame is None else _where(traceback.extract_stack(frame))
         if ident is not None:
             # Ends loops of Python code. A call that waits in C is not reached until it returns.

@@ -235,8 +235,11 @@ class ReplayWorkflow(Workflow, Calls):
         async with asyncio.timeout(seconds):
             await self._running().wait_until(holds)
 
+    # A list of one type may stand for a tuple of two: nobody who unpacks it can tell.
     @overload
-    def gather(self, one: Awaitable[A], two: Awaitable[B], /) -> "asyncio.Future[tuple[A, B]]": ...
+    def gather(  # pyright: ignore[reportOverlappingOverload]
+        self, one: Awaitable[A], two: Awaitable[B], /
+    ) -> "asyncio.Future[tuple[A, B]]": ...
     @overload
     def gather(
         self, one: Awaitable[A], two: Awaitable[B], three: Awaitable[C], /
@@ -348,7 +351,7 @@ class ReplayWorkflow(Workflow, Calls):
         """Signal another process. If it is unknown or closed, nothing happens."""
         run = self._running()
         signal_id = f"{run.seed('signal')[:16]}-{run.commands.next_id('signal')}"
-        given = {} if data is None else plain(data, "data")
+        given: Json = {} if data is None else plain(data, "data")
         run.decide(SignalProcess(process_id, Signal(name, given, signal_id)))
 
     def cancel_process(self, process_id: str, details: Json = None) -> None:

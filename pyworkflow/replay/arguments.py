@@ -26,7 +26,8 @@ def plain(value: Any, what: str) -> Json:
     if value is None or type(value) is bool:
         return value
     data: bytes = check_payload(value, what)
-    return codec.decode(data, Any)
+    decoded: Any = codec.decode(data)  # pyright: ignore[reportUnknownVariableType]
+    return cast("Json", decoded)
 
 
 def input_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Json:
@@ -74,8 +75,8 @@ def _spread(given: Any) -> tuple[list[Any], dict[str, Any]]:
         return [], {}
     if isinstance(given, dict):
         return [], cast("dict[str, Any]", given)
-    listed: list[Any] = given if isinstance(given, list) else [given]
-    return listed, {}
+    several: Any = given
+    return (several if isinstance(several, list) else [several]), {}  # pyright: ignore
 
 
 def _parameter_kind(function: Callable[..., Any], name: str) -> object:

@@ -87,7 +87,7 @@ class Calls:
     @overload
     def activity(
         self,
-        activity: ActivityFunction[P, CoroutineType[Any, Any, T]],
+        activity: "ActivityFunction[P, CoroutineType[Any, Any, T]]",
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Operation[T]: ...

@@ -145,8 +145,6 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def number(self) -> int:
         """Return the next place in the order of this loop."""
-        if self.over:
-            refuse()
         self._numbers += 1
         return self._numbers
 
@@ -179,11 +177,14 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         **settings: Any,
     ) -> "asyncio.Task[T]":
         """Return a new task of a coroutine, or of something that has begun already."""
-        number = self.number()
         _refuse_set_order()
         work = _awaiting(coro) if asyncio.isfuture(coro) else coro
-        task = NumberedTask(number, work, self, name, context)
+        task = NumberedTask(self.number(), work, self, name, context)
         task.forget_quietly()
+        if self.over:
+            # A block that cleans up begins something: it gets a task that never runs.
+            _close(task)
+            return task
         # Held until it is done: a task that only it itself knows of would vanish at some collection of garbage.
         self._tasks[task] = None
         task.add_done_callback(self._forget)
@@ -210,10 +211,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback after a durable timer."""
-        if self.over:
-            refuse()
         handle = asyncio.TimerHandle(self._now + delay, callback, args, self, context)
-        self._timers.start_timer(handle, delay)
+        if not self.over:
+            self._timers.start_timer(handle, delay)
         return handle
 
     def call_at(  # type: ignore[override]

@@ -367,7 +367,7 @@ class Run:
 
     def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
         """Have a handle run after some seconds."""
-        delay = check_seconds(delay, "delay")
+        delay = float(check_seconds(delay, "delay"))
         timer_id = self.commands.next_id("timer")
         self._timers[timer_id] = handle
         self._timer_ids[id(handle)] = timer_id

@@ -1,6 +1,7 @@
 """Running processes to their end in one thread, with a clock that skips whatever they wait for."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from logging import getLogger
 
 from pyworkflow.activity import AnyActivity
@@ -32,6 +33,7 @@ class Runner:
     Attributes:
         manager: Starts, signals and shows the processes.
         clock: What the time is.
+        workers: Each does one task of its kind, if one waits, and tells whether it did: deciding first, then activities.
     """
 
     def __init__(
@@ -45,15 +47,17 @@ class Runner:
         self.manager = Manager(backend or MemoryBackend(self.clock), workflows, activities)
         decided = {workflow.category for workflow in self.manager.workflows}
         done = {activity.category for activity in self.manager.activities}
-        self._workers = [
-            *(DecisionWorker(self.manager, category=category) for category in sorted(decided)),
-            *(ActivityWorker(self.manager, category=category) for category in sorted(done)),
+        deciders = [DecisionWorker(self.manager, category=name) for name in sorted(decided)]
+        doers = [ActivityWorker(self.manager, category=name) for name in sorted(done)]
+        self.workers: list[Callable[[], bool | None]] = [
+            *(partial(worker.step, log) for worker in deciders),
+            *(partial(worker.step, log) for worker in doers),
         ]
 
     def work(self) -> int:
         """Do all that can be done without time passing; return how many tasks that were."""
         done = 0
-        while any(worker.step(log) for worker in self._workers):
+        while any(work() for work in self.workers):
             done += 1
         return done
 

@@ -642,8 +642,8 @@ def test_a_shield_keeps_an_activity_from_being_canceled() -> None:
     cls = flow(run)
     runner = Runner(cls)
     runner.manager.start_process(Process(cls, "p"))
-    decider = runner._workers[0]
-    decider.step()
+    decider = runner.workers[0]
+    decider()
     runner.clock.advance(1)
 
     process = runner.finish("p")
@@ -662,11 +662,11 @@ def test_an_activity_that_ends_while_it_is_canceled_is_no_error() -> None:
     cls = flow(run)
     runner = Runner(cls)
     runner.manager.start_process(Process(cls, "p"))
-    decider, worker = runner._workers
-    decider.step()
+    decider, worker = runner.workers
+    decider()
     # Both are new to the next decision: the request first, then the result.
     runner.manager.cancel_process("p")
-    worker.step()
+    worker()
 
     process = runner.finish("p")
 

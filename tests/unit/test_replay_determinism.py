@@ -434,10 +434,10 @@ def test_code_begins_once_for_all_decisions(traced: type[TracedWorkflow]) -> Non
 
 def test_too_many_runs_push_out_the_oldest_and_decide_nothing(traced: type[TracedWorkflow]) -> None:
     runner = Runner(traced)
-    decider = runner._workers[0]
+    decider = runner.workers[0]
     for name in "abc":
         runner.manager.start_process(Process(traced, name, 3))
-        decider.step()
+        decider()
 
     # The block that cleans up has run, but what it asked for is no decision of anybody.
     assert len(traced.cache) == 2

@@ -11,6 +11,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
@@ -24,6 +25,9 @@ log = logging.getLogger("pyworkflow.replay")
 
 MAX_TURNS = 1_000_000
 """Callbacks between two events of a history, after which code counts as going in circles."""
+
+MAX_CLOSINGS = 100
+"""Blocks that clean up in one coroutine, one around the other, that are left when it is let go."""
 
 _TASKS_FILE = asyncio.tasks.__file__
 
@@ -287,11 +291,26 @@ def _refuse_set_order() -> None:
 
 
 def _close(task: "asyncio.Task[Any]") -> None:
-    coroutine: Any = task.get_coro()
-    try:
-        coroutine.close()
-    except (Dropped, RuntimeError, ValueError):
-        # A block that awaits while its coroutine is let go; or one that a thread which nobody waits for is stuck in.
+    """Close the coroutine of a task and all that it awaits, the innermost first: none is left to be closed when it is collected."""
+    chain: list[Any] = []
+    awaited: Any = task.get_coro()
+    while isinstance(awaited, CoroutineType):
+        chain.append(awaited)
+        awaited = awaited.cr_await
+    for coroutine in reversed(chain):
+        _close_one(coroutine)
+
+
+def _close_one(coroutine: Any) -> None:
+    for _ in range(MAX_CLOSINGS):
+        try:
+            coroutine.close()
+        except RuntimeError:
+            # A block that cleans up awaits, although nobody will ever go on with it: on to the next one.
+            continue
+        except (Dropped, ValueError):
+            # Refused; or still executing, in a thread that nobody waits for.
+            return
+        except BaseException:
+            log.debug("a coroutine that was let go raised", exc_info=True)
         return
-    except BaseException:
-        log.debug("a coroutine that was let go raised", exc_info=True)

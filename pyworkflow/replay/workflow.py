@@ -267,7 +267,11 @@ class ReplayWorkflow(Workflow, Calls):
         """Return a semaphore of this process; ``async with`` it to have so many at a time."""
         return asyncio.Semaphore(value)
 
-    async def race(self, *contenders: Awaitable[T]) -> T:
+    @overload
+    async def race(self, one: Awaitable[A], two: Awaitable[B], /) -> A | B: ...
+    @overload
+    async def race(self, *contenders: Awaitable[T]) -> T: ...
+    async def race(self, *contenders: Awaitable[Any]) -> Any:
         """Return the result of what ends first, or raise its exception; the others are canceled.
 
         Of those that end at once, the first one given counts.

@@ -242,7 +242,8 @@ def test_gather_runs_beside_and_returns_in_order() -> None:
 def test_the_primitives_of_asyncio_work() -> None:
     async def run(self: ReplayWorkflow) -> Any:
         queue: asyncio.Queue[int] = asyncio.Queue()
-        gate, lock, order = asyncio.Event(), asyncio.Lock(), []
+        gate, lock = asyncio.Event(), asyncio.Lock()
+        order: list[int] = []
         limit = self.semaphore(2)
         running = 0
         most = 0
@@ -271,7 +272,7 @@ def test_the_primitives_of_asyncio_work() -> None:
             [asyncio.create_task(asyncio.sleep(n)) for n in (9, 1, 5)],
             return_when=asyncio.FIRST_COMPLETED,
         )
-        late = []
+        late: list[int] = []
         for first in asyncio.as_completed(list(waiting)):
             await first
             late.append(self.now().second)

@@ -324,7 +324,8 @@ def test_an_endless_loop_is_reported_with_the_line_it_is_in_and_ended() -> None:
 
 
 def test_a_decider_that_waits_for_a_lock_is_reported_and_not_begun_again_before_it_ends() -> None:
-    lock, begun = threading.Lock(), []
+    lock = threading.Lock()
+    begun: list[int] = []
     lock.acquire()
 
     async def waits(self: ReplayWorkflow) -> str:

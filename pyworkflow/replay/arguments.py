@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from pyworkflow import codec
@@ -15,6 +15,9 @@ from pyworkflow.values import check_payload
 _ONE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 Convert = Callable[[Any], Any] | None
+
+KEPT = 1_000
+"""Functions whose annotations are kept as they were read."""
 
 
 def plain(value: Any, what: str) -> Json:
@@ -37,8 +40,11 @@ def input_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         TypeError: The function cannot be called like this.
     """
     parameters = _parameters(function)
+    only = len(parameters) == 1 and parameters[0].kind in _ONE
+    if only and len(args) == 1 and not kwargs:
+        return args[0]
     bound = _signature(function).bind(*args, **kwargs)
-    if len(parameters) == 1 and parameters[0].kind in _ONE:
+    if only:
         return next(iter(bound.arguments.values()), None)
     if kwargs:
         return dict(bound.arguments)
@@ -87,13 +93,26 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(_signature(function).parameters.values())
 
 
-@cache
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
+    # What is kept are functions, and never methods: those would keep the workflow objects of all processes.
+    plain_function = getattr(function, "__func__", None)
+    if plain_function is None:
+        return _signature_of(function, 0)
+    return _signature_of(plain_function, 1)
 
 
-@cache
+@lru_cache(KEPT)
+def _signature_of(function: Callable[..., Any], bound: int) -> inspect.Signature:
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[bound:])
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return _hints_of(getattr(function, "__func__", function))
+
+
+@lru_cache(KEPT)
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(function)
     except (NameError, TypeError, AttributeError):
@@ -101,6 +120,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
+@lru_cache(KEPT)
 def result_of(activity: object) -> Convert:
     """Return what makes an activity's JSON result a value of the type that it is annotated to return."""
     if isinstance(activity, ActivityFunction):

@@ -119,6 +119,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 )
 
     def _check_conditions(self) -> bool:
+        if not self._conditions:
+            return False
         waiting = self._conditions
         self._conditions = [condition for condition in waiting if not condition.settle()]
         return len(self._conditions) < len(waiting)

@@ -31,6 +31,7 @@ from pyworkflow.replay.forbidden import guarded
 from pyworkflow.replay.handlers import queries, signal_handlers
 from pyworkflow.replay.info import Info
 from pyworkflow.replay.operation import Operation
+from pyworkflow.replay.realtime import check_code
 from pyworkflow.replay.run import Run, StaleRunError
 from pyworkflow.replay.saga import Saga
 from pyworkflow.replay.watch import watched
@@ -414,6 +415,7 @@ class _Job:
 
     def _advance(self, *, beyond: bool = False) -> list[Decision]:
         if self._run is None:
+            check_code(type(self._workflow))
             self._run = Run(self._workflow, self._process)
             self._workflow.attach(self._run)
         try:

@@ -1,15 +1,19 @@
 """What keeps a replay the same, and what becomes of code that is not: mismatches, patches, forbidden calls, blocked deciders, the cache."""
 
 import asyncio
+import datetime
 import gc
 import logging
+import random
 import socket
 import subprocess
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -271,6 +275,33 @@ async def _unix_signal(self: ReplayWorkflow) -> None:
     asyncio.get_running_loop().add_signal_handler(10, print)
 
 
+async def _clock(self: ReplayWorkflow) -> None:
+    await self.sleep(time.time() % 5)
+
+
+async def _date(self: ReplayWorkflow) -> None:
+    async def inner() -> str:
+        return datetime.datetime.now(datetime.UTC).isoformat()
+
+    await inner()
+
+
+async def _monotonic(self: ReplayWorkflow) -> None:
+    await self.sleep(monotonic() % 5)
+
+
+async def _chance(self: ReplayWorkflow) -> None:
+    await self.sleep(random.random())
+
+
+async def _uuid(self: ReplayWorkflow) -> str:
+    return str(uuid.uuid4())
+
+
+async def _sleep(self: ReplayWorkflow) -> None:
+    time.sleep(3600)
+
+
 def refused(run: Callable[..., Any]) -> str:
     try:
         flow(run)().decide(Process("Flow", "p"))
@@ -293,6 +324,13 @@ def refused(run: Callable[..., Any]) -> str:
         (_as_completed, "asyncio.create_task"),
         (_nested, "await instead"),
         (_unix_signal, "self.signal"),
+        (_clock, "time() (test_replay_determinism.py:"),
+        (_clock, "self.now()"),
+        (_date, "self.now()"),
+        (_monotonic, "self.now()"),
+        (_chance, "self.random"),
+        (_uuid, "self.uuid4()"),
+        (_sleep, "self.sleep"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
@@ -309,6 +347,8 @@ def test_what_cannot_be_replayed_is_refused_with_what_to_do_instead(
 
 def test_a_side_effect_may_look_at_the_world() -> None:
     async def run(self: ReplayWorkflow) -> int:
+        # Named or wrapped, but not called by the workflow's own code.
+        assert self.side_effect(time.time) > self.side_effect(lambda: random.random())
         return self.side_effect(lambda: subprocess.run(["true"], check=True).returncode)
 
     assert run_to_end(flow(run)).result == ProcessCompleted(0)
@@ -358,8 +398,11 @@ def test_a_decider_that_waits_for_a_lock_is_reported_and_not_begun_again_before_
 
 
 def test_time_sleep_is_reported() -> None:
-    async def sleeps(self: ReplayWorkflow) -> None:
+    def nap() -> None:
         time.sleep(3600)
+
+    async def sleeps(self: ReplayWorkflow) -> None:
+        nap()
 
     # Where the interpreter tells of it beforehand, it does not even begin.
     with pytest.raises((BlockedDecisionError, ForbiddenInWorkflowError), match=r"self\.sleep"):

@@ -2,10 +2,8 @@
 
 import asyncio
 import inspect
-import traceback
-from collections import deque
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC
 from datetime import datetime as DateTime
 from hashlib import sha256
 from random import Random
@@ -13,10 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import (
-    CancelProcess,
-    CompleteProcess,
     Decision,
-    FailProcess,
     RecordMarker,
     ScheduleActivity,
     StartChildProcess,
@@ -38,10 +33,9 @@ from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
 from pyworkflow.replay.commands import Commands, Key
 from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, side_by_side
+from pyworkflow.replay.ending import ending
 from pyworkflow.replay.failures import (
     ChildNotStarted,
-    ContinueAsNew,
-    OriginalError,
     SideEffectFailed,
     child_failure,
     raised,
@@ -50,6 +44,7 @@ from pyworkflow.replay.failures import (
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
 from pyworkflow.replay.loop import Condition, DeterministicLoop
+from pyworkflow.replay.mailbox import Mailbox
 from pyworkflow.replay.operation import NumberedFuture, Operation
 from pyworkflow.replay.windows import Reader, Window
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
@@ -96,8 +91,7 @@ class Run:
         self._operations: dict[Key, Operation[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._timer_ids: dict[int, str] = {}
-        self._signals: dict[str, deque[Json]] = {}
-        self._waiting: dict[str, deque[Operation[Any]]] = {}
+        self._mailbox = Mailbox()
         self._patches: dict[str, bool] = {}
         self._cancel_requested = False
         self._cancel_details: Json = None
@@ -160,7 +154,10 @@ class Run:
                 raise self._mismatch
         made = self.commands.take()
         if self.finished:
-            made.append(self._closing())
+            main = self._main
+            assert main is not None  # noqa: S101 - it has finished
+            parks_on = self.workflow.parks_on
+            made.append(ending(main, self._failure, self._cancel_details, parks_on))
         return made
 
     def _compare(self, recorded: list[Decision]) -> None:
@@ -179,27 +176,6 @@ class Run:
             self.workflow.compare_payloads,
         )
         return NondeterminismError(self.process.id, shown)
-
-    def _closing(self) -> Decision:
-        """Return the decision that the end of the code stands for.
-
-        Raises:
-            BaseException: What the code raised, if the process is to be parked for it.
-        """
-        main, error = self._main, self._failure
-        assert main is not None  # noqa: S101 - it has finished
-        if error is None:
-            if main.cancelled():
-                return CancelProcess(self._cancel_details)
-            error = main.exception()
-            if error is None:
-                return CompleteProcess(plain(main.result(), "result"))
-        if (new := _continuing(error)) is not None:
-            return new.decision
-        if isinstance(error, self.workflow.parks_on) or not isinstance(error, Exception):
-            raise error
-        shown = "".join(traceback.format_exception(error))
-        return FailProcess(f"{type(error).__name__}: {error}", shown)
 
     # -- events --------------------------------------------------------------------------------------------------------------------
 
@@ -263,13 +239,7 @@ class Run:
             if not self.finished:
                 self.loop.call_soon(self._handle, handler, signal)
             return
-        waiting = self._waiting.get(signal.name)
-        while waiting:
-            operation = waiting.popleft()
-            if not operation.done():
-                operation.succeed(signal.data)
-                return
-        self._signals.setdefault(signal.name, deque()).append(signal.data)
+        self._mailbox.put(signal.name, signal.data)
 
     def _handle(self, handler: Callable[..., Any], signal: Signal) -> None:
         try:
@@ -350,10 +320,7 @@ class Run:
         operation: Operation[T] = self._operation(
             "signal", check_name(name, "signal name"), convert
         )
-        if kept := self._signals.get(name):
-            operation.succeed(kept.popleft())
-        else:
-            self._waiting.setdefault(name, deque()).append(operation)
+        self._mailbox.ask(name, operation)
         return operation
 
     async def wait_until(self, holds: Callable[[], object]) -> None:
@@ -431,10 +398,6 @@ class Run:
         returned: T = value if convert is None else convert(value)
         return returned
 
-    def elapsed(self) -> timedelta:
-        """Return how long the process has been open."""
-        return self.now - (self.process.started or self.now)
-
     def info(self) -> Info:
         """Return what the code may know of its process."""
         process = self.process
@@ -461,16 +424,6 @@ def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
     return {"id": number, "value": plain(value, "value of a side effect")}
 
 
-def _continuing(error: BaseException) -> ContinueAsNew | None:
-    """Return the request to continue as new, also out of the group that a task group makes of it."""
-    if isinstance(error, ContinueAsNew):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return next((new for e in group.exceptions if (new := _continuing(e)) is not None), None)
-    return None
-
-
 def _place() -> str:
     """Return the file and line of the users' code that asks."""
     frame = inspect.currentframe()
@@ -479,6 +432,3 @@ def _place() -> str:
     if frame is None:
         return ""
     return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-
-
-__all__ = ["OriginalError", "Run", "StaleRunError"]

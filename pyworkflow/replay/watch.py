@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -61,14 +62,17 @@ class StepThread:
         return shown
 
     def _run(self) -> None:
-        while not self._given_up:
-            call = self._calls.get()
-            try:
-                answer: Answer = (True, call())
-            except BaseException as error:
-                answer = (False, error)
-            del call
-            self._answers.put(answer)
+        # The exception that ends a call may come a moment late, when the call has ended by itself.
+        with suppress(Dropped):
+            while not self._given_up:
+                self._answer(self._calls.get())
+
+    def _answer(self, call: Callable[[], Any]) -> None:
+        try:
+            answer: Answer = (True, call())
+        except BaseException as error:
+            answer = (False, error)
+        self._answers.put(answer)
 
 
 def _where(stack: traceback.StackSummary) -> str:

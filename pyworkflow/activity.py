@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -59,7 +59,7 @@ R = TypeVar("R")
 YEAR = 365 * 86_400
 
 
-class ActivityExecution(Struct, frozen=True, omit_defaults=True):
+class ActivityExecution(Struct, frozen=True, gc=False, omit_defaults=True):
     """One scheduled execution of an activity.
 
     Attributes:
@@ -115,14 +115,17 @@ def current_activity() -> Activity:
     return running
 
 
-@contextmanager
-def running(activity: Activity) -> Iterator[None]:
+class running:
     """Have `current_activity` return an activity for as long as the block lasts."""
-    token = _current.set(activity)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._activity)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 class Activity:
@@ -202,9 +205,13 @@ def default_name(class_name: str, suffix: str) -> str:
     return class_name.removesuffix(suffix) or class_name
 
 
-def _input_type(cls: type[Activity]) -> Any:
+def _declared_input(cls: type[Activity]) -> Any:
     declared = any("input" in inspect.get_annotations(base) for base in _below(cls))
     return get_type_hints(cls).get("input", Any) if declared else Any
+
+
+# The type checker takes the hash of a class for that of its instances.
+_input_type: Callable[[Any], Any] = cache(_declared_input)
 
 
 def _below(cls: type[Activity]) -> list[type]:

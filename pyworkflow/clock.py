@@ -7,6 +7,7 @@ time zones; people see aware UTC datetimes, made by `to_datetime`.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 SECOND = 1_000_000
@@ -15,6 +16,7 @@ SECOND = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)
 def to_datetime(instant: int) -> datetime:
     """Return an instant as an aware UTC datetime."""
     return EPOCH + timedelta(microseconds=instant)

@@ -2,6 +2,9 @@
 
 Values of the model are msgspec structs with a ``type`` tag; classes that cannot be structs (results that are also exceptions, a
 history) say here how they look in JSON. Nothing is ever imported or called by a name found in data.
+
+Structs that are kept by the thousand are made with ``gc=False``: JSON cannot refer back to what holds it, so none of them is ever part
+of a cycle, and the garbage collector need not visit them again and again.
 """
 
 from collections.abc import Callable
@@ -65,11 +68,6 @@ def _read(cls: type, value: object) -> object:
 _encoder = msgspec.json.Encoder(enc_hook=_write)
 
 
-@cache
-def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
-    return msgspec.json.Decoder(kind, dec_hook=_read)
-
-
 def encode(value: object) -> bytes:
     """Return a value of the model, or plain JSON, as UTF-8 JSON.
 
@@ -94,10 +92,23 @@ def decode(data: bytes | str, kind: type[T] | Any = Any) -> T:
     Raises:
         PayloadError: The data is not JSON, or not of this type.
     """
-    try:
-        return cast("T", _decoder(cast("Any", kind)).decode(data))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise PayloadError("JSON", str(error)) from error
+    return cast("T", _reader(kind)(data))
+
+
+def reader(kind: type[T] | Any) -> Callable[[bytes | str], T]:
+    """Return what `decode` does for one type, for a place that does it often: a type costs more to look up than an event to read."""
+
+    def read(data: bytes | str) -> T:
+        try:
+            return cast("T", decode_one(data))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise PayloadError("JSON", str(error)) from error
+
+    decode_one = msgspec.json.Decoder(kind, dec_hook=_read).decode
+    return read
+
+
+_reader: Callable[[Any], Callable[[bytes | str], Any]] = cache(reader)
 
 
 def convert(value: object, kind: type[T] | Any, what: str = "JSON") -> T:

@@ -29,7 +29,7 @@ def name_of(thing: object) -> str:
     return thing if isinstance(thing, str) else str(getattr(thing, "name", thing))
 
 
-class Decision(Struct, frozen=True, tag_field="type", omit_defaults=True):
+class Decision(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     """The base of all decisions. Immutable; equal when all they ask for is equal."""
 
     type = TypeTag()
@@ -37,7 +37,7 @@ class Decision(Struct, frozen=True, tag_field="type", omit_defaults=True):
     """Whether the decision ends the process (or its run)."""
 
 
-class ScheduleActivity(Decision, frozen=True, tag="schedule_activity"):
+class ScheduleActivity(Decision, frozen=True, gc=False, tag="schedule_activity"):
     """Have an activity executed.
 
     Attributes:
@@ -81,7 +81,7 @@ class ScheduleActivity(Decision, frozen=True, tag="schedule_activity"):
             force_setattr(self, "id", new_id())
 
 
-class CancelActivity(Decision, frozen=True, tag="cancel_activity"):
+class CancelActivity(Decision, frozen=True, gc=False, tag="cancel_activity"):
     """Cancel an open activity: at once while it waits, by asking its worker while it runs.
 
     Attributes:
@@ -99,7 +99,7 @@ class CancelActivity(Decision, frozen=True, tag="cancel_activity"):
             force_setattr(self, "id", str(getattr(self.id, "id", self.id)))
 
 
-class ScheduleLambda(Decision, frozen=True, tag="schedule_lambda"):
+class ScheduleLambda(Decision, frozen=True, gc=False, tag="schedule_lambda"):
     """Have a function of AWS Lambda executed. Where the engine has no Lambda, workers of the category ``lambda`` execute it.
 
     Attributes:
@@ -119,7 +119,7 @@ class ScheduleLambda(Decision, frozen=True, tag="schedule_lambda"):
             force_setattr(self, "id", new_id())
 
 
-class Timer(Decision, frozen=True, tag="timer"):
+class Timer(Decision, frozen=True, gc=False, tag="timer"):
     """Be told later.
 
     Attributes:
@@ -146,7 +146,7 @@ class Timer(Decision, frozen=True, tag="timer"):
             force_setattr(self, "id", new_id())
 
 
-class CancelTimer(Decision, frozen=True, tag="cancel_timer"):
+class CancelTimer(Decision, frozen=True, gc=False, tag="cancel_timer"):
     """Cancel an open timer.
 
     Attributes:
@@ -177,7 +177,7 @@ class ChildPolicy:
     ALL = (ABANDON, TERMINATE, REQUEST_CANCEL)
 
 
-class NewProcess(Struct, frozen=True, omit_defaults=True):
+class NewProcess(Struct, frozen=True, gc=False, omit_defaults=True):
     """The part of a `Process` that its start decides.
 
     Attributes:
@@ -193,7 +193,7 @@ class NewProcess(Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
 
 
-class StartChildProcess(Decision, frozen=True, tag="start_child_process"):
+class StartChildProcess(Decision, frozen=True, gc=False, tag="start_child_process"):
     """Start another process and be told how it ends.
 
     Attributes:
@@ -220,7 +220,7 @@ class StartChildProcess(Decision, frozen=True, tag="start_child_process"):
             force_setattr(self, "process", new)
 
 
-class SignalProcess(Decision, frozen=True, tag="signal_process"):
+class SignalProcess(Decision, frozen=True, gc=False, tag="signal_process"):
     """Signal another process. If it is unknown or closed by then, a `DecisionRejectedEvent` says so.
 
     Attributes:
@@ -232,7 +232,7 @@ class SignalProcess(Decision, frozen=True, tag="signal_process"):
     signal: Signal
 
 
-class RequestCancelProcess(Decision, frozen=True, tag="request_cancel_process"):
+class RequestCancelProcess(Decision, frozen=True, gc=False, tag="request_cancel_process"):
     """Ask another process to cancel itself. If it is unknown or closed by then, a `DecisionRejectedEvent` says so.
 
     Attributes:
@@ -244,7 +244,7 @@ class RequestCancelProcess(Decision, frozen=True, tag="request_cancel_process"):
     details: Json = None
 
 
-class RecordMarker(Decision, frozen=True, tag="record_marker"):
+class RecordMarker(Decision, frozen=True, gc=False, tag="record_marker"):
     """Keep a note in the history.
 
     Attributes:
@@ -256,7 +256,7 @@ class RecordMarker(Decision, frozen=True, tag="record_marker"):
     details: Json = None
 
 
-class CompleteProcess(Decision, frozen=True, tag="complete_process"):
+class CompleteProcess(Decision, frozen=True, gc=False, tag="complete_process"):
     """End the process: it did what it was for.
 
     Attributes:
@@ -268,7 +268,7 @@ class CompleteProcess(Decision, frozen=True, tag="complete_process"):
     result: Json = None
 
 
-class CancelProcess(Decision, frozen=True, tag="cancel_process"):
+class CancelProcess(Decision, frozen=True, gc=False, tag="cancel_process"):
     """End the process as canceled.
 
     Attributes:
@@ -280,7 +280,7 @@ class CancelProcess(Decision, frozen=True, tag="cancel_process"):
     details: Json = None
 
 
-class FailProcess(Decision, frozen=True, tag="fail_process"):
+class FailProcess(Decision, frozen=True, gc=False, tag="fail_process"):
     """End the process as failed.
 
     Attributes:
@@ -294,7 +294,7 @@ class FailProcess(Decision, frozen=True, tag="fail_process"):
     details: Json = None
 
 
-class ContinueProcess(Decision, frozen=True, tag="continue_process"):
+class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
     """End this run and go on under the same id with a fresh history ("continue as new").
 
     The new run keeps this run's category and timeout, unless it is of another workflow.

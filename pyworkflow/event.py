@@ -1,4 +1,4 @@
-"""Events: the entries of a process history, in the past tense. Two events are equal when the same happened, whenever that was."""
+"""Events: the entries of a process history, in the past tense. Two events are equal when the same happened, whenever and through whom."""
 
 from datetime import datetime as DateTime
 
@@ -11,8 +11,12 @@ from pyworkflow.decision import AnyDecision, Timer
 from pyworkflow.result import ActivityResult, AnyProcessResult, TypeTag
 from pyworkflow.signal import Signal
 
+_NOT_COMPARED = ("datetime", "identity")
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, eq=False):
+
+class Event(
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="type", omit_defaults=True, eq=False
+):
     """The base of all events.
 
     Attributes:
@@ -31,27 +35,33 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=T
         return all(
             getattr(self, name) == getattr(other, name)
             for name in self.__struct_fields__
-            if name != "datetime"
+            if name not in _NOT_COMPARED
         )
 
 
-class ProcessStartedEvent(Event, frozen=True, tag="process_started"):
+class ProcessStartedEvent(Event, frozen=True, gc=False, tag="process_started"):
     """The process was started. Always the first event, and only that."""
 
     wakes = True
 
 
-class DecisionStartedEvent(Event, frozen=True, tag="decision_started"):
-    """A decider was handed the process."""
+class DecisionStartedEvent(Event, frozen=True, gc=False, tag="decision_started"):
+    """A decider was handed the process.
+
+    Attributes:
+        identity: What the worker calls itself. Not compared.
+    """
+
+    identity: str | None = None
 
 
-class DecisionEvent(Event, frozen=True, kw_only=False, tag="decision"):
+class DecisionEvent(Event, frozen=True, gc=False, kw_only=False, tag="decision"):
     """A decision was applied."""
 
     decision: AnyDecision
 
 
-class DecisionFailedEvent(Event, frozen=True, kw_only=False, tag="decision_failed"):
+class DecisionFailedEvent(Event, frozen=True, gc=False, kw_only=False, tag="decision_failed"):
     """A decider failed; what it was shown is unseen again.
 
     Attributes:
@@ -63,11 +73,11 @@ class DecisionFailedEvent(Event, frozen=True, kw_only=False, tag="decision_faile
     details: Json = None
 
 
-class DecisionTimedOutEvent(Event, frozen=True, tag="decision_timed_out"):
+class DecisionTimedOutEvent(Event, frozen=True, gc=False, tag="decision_timed_out"):
     """A decider was not heard of in time; what it was shown is unseen again."""
 
 
-class DecisionRejectedEvent(Event, frozen=True, kw_only=False, tag="decision_rejected"):
+class DecisionRejectedEvent(Event, frozen=True, gc=False, kw_only=False, tag="decision_rejected"):
     """A recorded decision turned out to be impossible, for a reason that its decider could not know.
 
     Attributes:
@@ -81,19 +91,21 @@ class DecisionRejectedEvent(Event, frozen=True, kw_only=False, tag="decision_rej
     reason: str
 
 
-class ActivityStartedEvent(Event, frozen=True, kw_only=False, tag="activity_started"):
+class ActivityStartedEvent(Event, frozen=True, gc=False, kw_only=False, tag="activity_started"):
     """A worker was handed an activity.
 
     Attributes:
         activity_execution: Which.
         attempt: The number of this try; 1 is the first.
+        identity: What the worker calls itself. Not compared.
     """
 
     activity_execution: ActivityExecution
     attempt: int = 1
+    identity: str | None = None
 
 
-class ActivityAttemptEvent(Event, frozen=True, kw_only=False, tag="activity_attempt"):
+class ActivityAttemptEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity_attempt"):
     """An attempt ended without a result for the decider: the activity is tried again.
 
     Attributes:
@@ -109,7 +121,7 @@ class ActivityAttemptEvent(Event, frozen=True, kw_only=False, tag="activity_atte
     delay: float = 0.0
 
 
-class ActivityEvent(Event, frozen=True, kw_only=False, tag="activity"):
+class ActivityEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity"):
     """An activity ended.
 
     Attributes:
@@ -123,7 +135,7 @@ class ActivityEvent(Event, frozen=True, kw_only=False, tag="activity"):
     result: ActivityResult
 
 
-class SignalEvent(Event, frozen=True, kw_only=False, tag="signal"):
+class SignalEvent(Event, frozen=True, gc=False, kw_only=False, tag="signal"):
     """The process was signaled."""
 
     wakes = True
@@ -131,7 +143,7 @@ class SignalEvent(Event, frozen=True, kw_only=False, tag="signal"):
     signal: Signal
 
 
-class TimerEvent(Event, frozen=True, kw_only=False, tag="timer"):
+class TimerEvent(Event, frozen=True, gc=False, kw_only=False, tag="timer"):
     """A timer fired."""
 
     wakes = True
@@ -139,7 +151,7 @@ class TimerEvent(Event, frozen=True, kw_only=False, tag="timer"):
     timer: Timer
 
 
-class ChildProcessEvent(Event, frozen=True, kw_only=False, tag="child_process"):
+class ChildProcessEvent(Event, frozen=True, gc=False, kw_only=False, tag="child_process"):
     """A child process ended.
 
     Attributes:
@@ -161,7 +173,7 @@ class ChildProcessEvent(Event, frozen=True, kw_only=False, tag="child_process"):
             force_setattr(self, "tags", tuple(self.tags))
 
 
-class CancelRequestedEvent(Event, frozen=True, kw_only=False, tag="cancel_requested"):
+class CancelRequestedEvent(Event, frozen=True, gc=False, kw_only=False, tag="cancel_requested"):
     """Somebody asked the process to cancel itself.
 
     Attributes:
@@ -173,11 +185,11 @@ class CancelRequestedEvent(Event, frozen=True, kw_only=False, tag="cancel_reques
     details: Json = None
 
 
-class ProcessTimedOutEvent(Event, frozen=True, tag="process_timed_out"):
+class ProcessTimedOutEvent(Event, frozen=True, gc=False, tag="process_timed_out"):
     """The process was open for too long and is closed."""
 
 
-class ProcessTerminatedEvent(Event, frozen=True, kw_only=False, tag="process_terminated"):
+class ProcessTerminatedEvent(Event, frozen=True, gc=False, kw_only=False, tag="process_terminated"):
     """The process was ended by force.
 
     Attributes:

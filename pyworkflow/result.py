@@ -169,45 +169,45 @@ _ACTIVITY_RESULTS: dict[str, type[ActivityResult]] = {
 register(ActivityResult, lambda result: result.to_json(), ActivityResult.from_json)
 
 
-class ProcessResult(Struct, frozen=True, tag_field="type", omit_defaults=True):
+class ProcessResult(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     """How a process ended."""
 
     type = TypeTag()
 
 
-class ProcessCompleted(ProcessResult, frozen=True, tag="completed"):
+class ProcessCompleted(ProcessResult, frozen=True, gc=False, tag="completed"):
     """The process did what it was for."""
 
     result: Json = None
 
 
-class ProcessCanceled(ProcessResult, frozen=True, tag="canceled"):
+class ProcessCanceled(ProcessResult, frozen=True, gc=False, tag="canceled"):
     """The process was canceled, or canceled itself."""
 
     details: Json = None
 
 
-class ProcessFailed(ProcessResult, frozen=True, tag="failed"):
+class ProcessFailed(ProcessResult, frozen=True, gc=False, tag="failed"):
     """The process failed."""
 
     reason: str | None = None
     details: Json = None
 
 
-class ProcessTimedOut(ProcessResult, frozen=True, tag="timedout"):
+class ProcessTimedOut(ProcessResult, frozen=True, gc=False, tag="timedout"):
     """The process was open for longer than its workflow allows."""
 
     details: Json = None
 
 
-class ProcessTerminated(ProcessResult, frozen=True, tag="terminated"):
+class ProcessTerminated(ProcessResult, frozen=True, gc=False, tag="terminated"):
     """The process was ended by force."""
 
     reason: str | None = None
     details: Json = None
 
 
-class ProcessContinued(ProcessResult, frozen=True, tag="continued"):
+class ProcessContinued(ProcessResult, frozen=True, gc=False, tag="continued"):
     """The process goes on under the same id as a new run with a fresh history.
 
     Attributes:

@@ -6,7 +6,7 @@ from pyworkflow.errors import InvalidRequestError
 from pyworkflow.values import check_seconds
 
 
-class Retry(Struct, frozen=True, omit_defaults=True):
+class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
     """How often and how patiently an activity is tried before its failure reaches the decider.
 
     Attributes:

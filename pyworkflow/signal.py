@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from pyworkflow.codec import Json
 
 
-class Signal(Struct, frozen=True):
+class Signal(Struct, frozen=True, gc=False):
     """Something told to a running process.
 
     Attributes:

@@ -55,14 +55,14 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
-def check_text(text: object, what: str) -> str | None:
-    """Return a reason or details, without NUL, cut to `MAX_TEXT` characters; anything but text becomes text first."""
+def check_text(text: object, what: str, length: int = MAX_TEXT) -> str | None:
+    """Return a reason, details or an identity, without NUL, cut to a length; anything but text becomes text first."""
     if text is None:
         return None
     shown = text if isinstance(text, str) else str(text)
     if not shown.isascii():
         shown = shown.encode("utf-8", "replace").decode("utf-8")
-    return shown.replace("\0", "\N{REPLACEMENT CHARACTER}")[:MAX_TEXT]
+    return shown.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:

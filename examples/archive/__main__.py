@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from examples.archive.timeline import timeline
@@ -46,17 +45,21 @@ def finished(manager: Manager) -> int:
 def work(manager: Manager, url: str, process_id: str, workers: int, kill: bool) -> Process:
     """Run workers until the process has ended; kill one of them on the way."""
     running = [spawn(url, f"worker-{n}") for n in range(1, workers + 1)]
-    began = finished(manager)
+    cursor, done, told = manager.backend.feed_end(), 0, False
     try:
         while manager.process_by_id(process_id).is_open:
-            time.sleep(0.05)
-            if kill and finished(manager) > began + 20:
+            # Sleeps until something happens, in whichever OS process.
+            for entry in manager.backend.feed(cursor, wait=1):
+                cursor = entry.cursor
+                done += isinstance(entry.event, ActivityEvent)
+            if kill and done > 20:
                 kill = False
                 print(f"kill -9 {running[0].pid}: worker-1 is gone in the middle of its work")
                 running[0].kill()
                 running[0].wait()
                 running[0] = spawn(url, "worker-1-again")
-            if any(wait.id == "ask" for wait in manager.pending(process_id)):
+            if not told and any(wait.id == "ask" for wait in manager.pending(process_id)):
+                told = True
                 print("everything is archived; confirming, by a signal")
                 manager.signal_process(process_id, CONFIRMED, signal_id=CONFIRMED)
         return manager.process_by_id(process_id)

@@ -26,7 +26,7 @@ from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.errors import UnsupportedByBackendError
 from pyworkflow.event import Event
-from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry

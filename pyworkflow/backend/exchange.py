@@ -82,7 +82,7 @@ class Turn(Struct, frozen=True):
     tasks: list[ActivityTask | DecisionTask]
 
 
-class FeedEntry(Struct, frozen=True, omit_defaults=True):
+class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):
     """One event in the feed of all processes.
 
     Attributes:

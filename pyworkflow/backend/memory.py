@@ -35,8 +35,11 @@ class MemoryBackend(StoredBackend):
         self._alive()
         with self._lock:
             unit = self._unit()
-            results = self._run(unit, works)
-            recorded = unit.keep()
+            try:
+                results = self._run(unit, works)
+                recorded = unit.keep()
+            finally:
+                unit.end()
             self._committed(lambda: feed_entries(recorded, 2**62))
         self._tell_observers()
         return results
@@ -44,7 +47,11 @@ class MemoryBackend(StoredBackend):
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
         self._alive()
         with self._lock:
-            return work(self._unit())
+            unit = self._unit()
+            try:
+                return work(unit)
+            finally:
+                unit.end()
 
     def _unit(self) -> MemoryUnit:
         # The wall clock may be set back; the time of a store never is.

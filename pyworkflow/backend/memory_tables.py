@@ -1,13 +1,12 @@
 """The tables of the memory backend, with the queues and deadlines over them."""
 
 from collections import defaultdict
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import count
-from typing import TypeVar
 
+from pyworkflow.backend.memory_deadlines import Deadlines, Due
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.ledger.rows import (
-    NEVER,
     SCHEDULED,
     ActivityRow,
     ActivityTypeRow,
@@ -16,20 +15,18 @@ from pyworkflow.ledger.rows import (
     ProcessRow,
     TimerRow,
     WorkflowRow,
-    due_order,
 )
 
-T = TypeVar("T")
 OPEN = "open"
-Due = ProcessRow | DecisionRow | ActivityRow | TimerRow
 Task = DecisionRow | ActivityRow
-DueOrder = tuple[int, int, int, str]
+Entry = tuple[int, int, int, Task]
+"""Of a queue: ready since when, the row's number, a number that makes entries differ, the row."""
 
 
 class Tables:
     """Everything that a memory backend knows.
 
-    The heaps are lazy: an entry whose row has changed or gone is thrown away when it comes to the top.
+    The queues are lazy: an entry whose row has changed or gone is thrown away when it comes to the top.
     """
 
     def __init__(self) -> None:
@@ -53,10 +50,8 @@ class Tables:
         self.feed: list[FeedBatch] = []
         self.cursor = 0
         self.polled: dict[tuple[str, str, str], int] = {}
-        self.ready: dict[tuple[type[Task], str], list[tuple[int, int, int, Task]]] = defaultdict(
-            list
-        )
-        self.deadlines: list[tuple[DueOrder, int, Due]] = []
+        self.ready: dict[tuple[type[Task], str], list[Entry]] = defaultdict(list)
+        self.deadlines = Deadlines(self.alive)
 
     def alive(self, row: Due) -> bool:
         """Tell whether a row is still in its table, and could be due."""
@@ -74,54 +69,33 @@ class Tables:
         entry = (row.ready, place, next(self.order), row)
         heappush(self.ready[type(row), row.category], entry)
 
-    def watch(self, row: Due) -> None:
-        """Remember a row's deadline."""
-        if row.deadline == NEVER:
-            return
-        heappush(self.deadlines, (due_order(row), next(self.order), row))
-        if len(self.deadlines) > 64 + 4 * self._watched():
-            self.deadlines = [entry for entry in self.deadlines if self._current(entry)]
-            heapify(self.deadlines)
-
-    def _watched(self) -> int:
-        return len(self.open) + len(self.by_number) + len(self.decisions)
-
-    def _current(self, entry: tuple[DueOrder, int, Due]) -> bool:
-        return entry[2].deadline == entry[0][0] and self.alive(entry[2])
-
-    def top(self) -> int:
-        """Return the earliest deadline."""
-        while self.deadlines:
-            if self._current(self.deadlines[0]):
-                return self.deadlines[0][0][0]
-            heappop(self.deadlines)
-        return NEVER
-
-    def pop_due(self, now: int, limit: int) -> list[Due]:
-        """Take rows whose deadline has come off the heap."""
-        due: list[Due] = []
-        while len(due) < limit and self.top() <= now:
-            due.append(heappop(self.deadlines)[2])
-        return due
-
-    def waiting(self, kind: type[Task], category: str, now: int, limit: int) -> list[Task]:
-        """Return tasks that are ready now, the longest waiting first; they stay in the queue until their state changes."""
+    def longest(self, kind: type[Task], category: str, now: int) -> Task | None:
+        """Return the task that has been ready for longest, if one is."""
         heap = self.ready.get((kind, category))
-        if not heap:
-            return []
-        taken: list[tuple[int, int, int, Task]] = []
+        while heap and heap[0][0] <= now:
+            if self._waits(heap[0]):
+                return heap[0][3]
+            heappop(heap)
+        return None
+
+    def take(self, kind: type[Task], category: str, now: int, limit: int) -> list[Entry]:
+        """Take tasks that are ready now out of the queue, the longest waiting first; those that stay ready must be put back."""
+        heap = self.ready.get((kind, category))
+        taken: list[Entry] = []
         seen: set[int] = set()
         while heap and heap[0][0] <= now and len(taken) < limit:
             entry = heappop(heap)
-            row = entry[3]
-            if (
-                row.state == SCHEDULED
-                and row.ready == entry[0]
-                and self.alive(row)
-                and id(row) not in seen
-            ):
+            if self._waits(entry) and id(entry[3]) not in seen:
                 taken.append(entry)
-                seen.add(id(row))
+                seen.add(id(entry[3]))
+        return taken
+
+    def put_back(self, taken: list[Entry]) -> None:
+        """Return to the queue what has stayed ready."""
         for entry in taken:
-            heappush(heap, entry)
-        return [entry[3] for entry in taken]
+            if self._waits(entry):
+                heappush(self.ready[type(entry[3]), entry[3].category], entry)
+
+    def _waits(self, entry: Entry) -> bool:
+        row = entry[3]
+        return row.state == SCHEDULED and row.ready == entry[0] and self.alive(row)

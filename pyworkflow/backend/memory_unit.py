@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from pyworkflow.backend.base import Queue
-from pyworkflow.backend.memory_tables import OPEN, Due, Tables, Task
+from pyworkflow.backend.memory_deadlines import Due
+from pyworkflow.backend.memory_tables import OPEN, Entry, Tables, Task
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -31,6 +32,11 @@ class MemoryUnit(StoredUnit):
     def __init__(self, tables: Tables, now: int) -> None:
         super().__init__(now)
         self.tables = tables
+        self._taken: list[Entry] = []
+
+    def end(self) -> None:
+        """Leave the queues in order, whatever came of the transaction."""
+        self.tables.put_back(self._taken)
 
     def keep(self) -> list[FeedBatch]:
         """Add the new events to the histories; return them as they are in the feed."""
@@ -99,18 +105,25 @@ class MemoryUnit(StoredUnit):
         return signal_id in self.tables.signals.get(key, ())
 
     def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
-        rows = self.tables.waiting(DecisionRow, category, self.now, limit)
+        rows = self._ready(DecisionRow, category, limit)
         return [row for row in rows if isinstance(row, DecisionRow)]
 
     def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
-        rows = self.tables.waiting(ActivityRow, category, self.now, limit)
+        rows = self._ready(ActivityRow, category, limit)
         return [row for row in rows if isinstance(row, ActivityRow)]
 
+    def _ready(self, kind: type[Task], category: str, limit: int) -> list[Task]:
+        if limit == 1 and (longest := self.tables.longest(kind, category, self.now)):
+            return [longest]
+        taken = self.tables.take(kind, category, self.now, limit)
+        self._taken.extend(taken)
+        return [entry[3] for entry in taken]
+
     def due(self, limit: int) -> list[Due]:
-        return self.tables.pop_due(self.now, limit)
+        return self.tables.deadlines.pop(self.now, limit)
 
     def next_due(self) -> int:
-        return self.tables.top()
+        return self.tables.deadlines.next(self.now)
 
     # -- what the rules change -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +138,7 @@ class MemoryUnit(StoredUnit):
         tables.processes[row.key] = tables.open[row.key] = row
         tables.runs.setdefault(row.id, []).append(row.key)
         tables.inputs[row.key] = input
-        tables.watch(row)
+        tables.deadlines.watch(row)
 
     def add(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         tables = self.tables
@@ -144,6 +157,7 @@ class MemoryUnit(StoredUnit):
         if isinstance(row, ProcessRow):
             if row.status != OPEN:
                 self.tables.open.pop(row.key, None)
+                self.tables.deadlines.forget(row)
         else:
             self._arrange(row)
 
@@ -152,10 +166,12 @@ class MemoryUnit(StoredUnit):
             return
         if not isinstance(row, TimerRow) and row.state == SCHEDULED:
             self.tables.enqueue(row)
-        self.tables.watch(row)
+        self.tables.deadlines.watch(row)
 
     def drop(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         tables = self.tables
+        if not isinstance(row, ChildRow):
+            tables.deadlines.forget(row)
         if isinstance(row, DecisionRow):
             del tables.decisions[row.key]
         elif isinstance(row, ActivityRow):

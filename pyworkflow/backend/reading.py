@@ -1,92 +1,145 @@
 """From rows to what people and deciders read."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import Any
+
+from msgspec import structs
 
 from pyworkflow.backend.base import FeedEntry, Pending
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
-from pyworkflow.clock import to_datetime
-from pyworkflow.codec import decode
+from pyworkflow.clock import SECOND, to_datetime
+from pyworkflow.codec import decode, reader
 from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.rows import NEVER, PARKED, SCHEDULED, ActivityRow, DecisionRow, ProcessRow
+from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
-from pyworkflow.result import AnyProcessResult, ProcessResult
+from pyworkflow.result import AnyProcessResult
 
 MAX_CACHED = 200_000
 """Events that one backend object keeps decoded."""
 
+read_events: Callable[[bytes | str], list[Any]] = reader(list[AnyEvent])
+"""Decodes a batch of events."""
+
 Pollers = dict[tuple[str, str], tuple[str, ...]]
 
 
+class _Known:
+    """What is known of one process: its events, those that are not decoded yet, and its input."""
+
+    __slots__ = ("history", "input", "length", "undecoded")
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.undecoded: list[bytes] = []
+        self.length = 0
+        self.input: bytes | None = None
+
+    def decoded(self) -> History:
+        if self.undecoded:
+            events: list[Event] = []
+            for body in self.undecoded:
+                events.extend(read_events(body))
+            self.undecoded = []
+            self.history = self.history.extended(events)
+        return self.history
+
+
 class HistoryCache:
-    """Histories as far as they were read: since they only grow, what was read stays true, and only new events are read again."""
+    """Histories as far as they were read or written here: they only grow, so only what others wrote has to be read again."""
 
     def __init__(self, limit: int = MAX_CACHED) -> None:
         self._lock = Lock()
-        self._histories: OrderedDict[int, History] = OrderedDict()
+        self._known: OrderedDict[int, _Known] = OrderedDict()
         self._limit = limit
         self._events = 0
 
-    def upto(self, unit: StoredUnit, key: int, length: int) -> History:
-        """Return the first events of a history, reading those that are missing."""
+    def wrote(self, batches: Mapping[int, Batch]) -> None:
+        """Take over committed events of processes that are known up to there."""
         with self._lock:
-            history = self._histories.pop(key, None)
-            if history is None:
-                history = History()
-            else:
-                self._events -= len(history)
-            if len(history) < length:
-                history = history.extended(_after(unit, key, len(history)))
-            self._histories[key] = history
-            self._events += len(history)
-            while self._events > self._limit and len(self._histories) > 1:
-                _, oldest = self._histories.popitem(last=False)
-                self._events -= len(oldest)
-        return history if len(history) == length else history.prefix(length)
+            for key, batch in batches.items():
+                known = self._known.get(key)
+                if known is not None and known.length == batch.first_seq - 1:
+                    known.undecoded.append(batch.body)
+                    known.length += len(batch.events)
+                    self._events += len(batch.events)
 
-    def forget(self) -> None:
-        """Let go of everything."""
+    def known(self, key: int, length: int) -> tuple[History, bytes] | None:
+        """Return the first events of a history and the input, None where something would have to be read."""
         with self._lock:
-            self._histories.clear()
-            self._events = 0
+            known = self._known.get(key)
+            if known is None or known.length < length or known.input is None:
+                return None
+            self._known.move_to_end(key)
+            history = known.decoded()
+            return history if len(history) == length else history.prefix(length), known.input
+
+    def have(self, key: int) -> int:
+        """Return how many events of a process are known."""
+        known = self._known.get(key)
+        return 0 if known is None else known.length
+
+    def upto(self, unit: StoredUnit, key: int, length: int) -> tuple[History, bytes]:
+        """Return the first events of a history and the input, reading what is missing."""
+        with self._lock:
+            known = self._known.setdefault(key, _Known())
+            self._known.move_to_end(key)
+            history = known.decoded()
+            if known.length < length:
+                new = _after(unit, key, known.length)
+                known.history = history = history.extended(new)
+                known.length += len(new)
+                self._events += len(new)
+            if known.input is None:
+                known.input = unit.input(key)
+            while self._events > self._limit and len(self._known) > 1:
+                self._events -= self._known.popitem(last=False)[1].length
+            return history if len(history) == length else history.prefix(length), known.input
 
 
 def _after(unit: StoredUnit, key: int, have: int) -> list[Event]:
     events: list[Event] = []
     for first_seq, body in unit.batches(key, have):
-        decoded: list[Event] = decode(body, list[AnyEvent])
+        decoded: list[Event] = read_events(body)
         events.extend(decoded[max(0, have + 1 - first_seq) :])
     return events
 
 
-def to_process(
-    unit: StoredUnit, row: ProcessRow, history: History | None, *, still_open: bool = False
-) -> Process:
-    """Return a process as it is, or as it was while it was open."""
-    if history is None:
-        history = History([ProcessStartedEvent(datetime=to_datetime(row.started))])
-    closed = row.status != Status.OPEN and not still_open
-    decision = None if closed or still_open else unit.decision(row.key)
-    result: ProcessResult | None = None
-    if closed and row.result is not None:
-        result = decode(row.result, AnyProcessResult)
+def open_process(row: ProcessRow, history: History, given: bytes) -> Process:
+    """Return a process as it was while it was open, for a decider."""
     return Process(
         workflow=row.workflow,
         id=row.id,
-        input=plain(unit.input(row.key)),
+        input=plain(given),
         tags=row.tags,
         history=history,
         parent=row.parent_id,
         run=row.run,
-        status=Status(row.status) if closed else Status.OPEN,
-        result=result,
         started=to_datetime(row.started),
-        closed=to_datetime(row.closed) if closed and row.closed is not None else None,
-        parked=decision.reason if decision is not None and decision.state == PARKED else None,
         category=row.category,
-        timeout=row.timeout / 1_000_000,
+        timeout=row.timeout / SECOND,
+    )
+
+
+def to_process(unit: StoredUnit, row: ProcessRow, history: History | None, given: bytes) -> Process:
+    """Return a process as it is."""
+    if history is None:
+        history = History([ProcessStartedEvent(datetime=to_datetime(row.started))])
+    process = open_process(row, history, given)
+    if row.status == Status.OPEN:
+        decision = unit.decision(row.key)
+        if decision is None or decision.state != PARKED:
+            return process
+        return structs.replace(process, parked=decision.reason)
+    return structs.replace(
+        process,
+        status=Status(row.status),
+        result=None if row.result is None else decode(row.result, AnyProcessResult),
+        closed=None if row.closed is None else to_datetime(row.closed),
     )
 
 
@@ -94,7 +147,7 @@ def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:
     """Return the events of batches, no more than fit the limit but always a whole batch."""
     entries: list[FeedEntry] = []
     for batch in batches:
-        events: list[AnyEvent] = decode(batch.body, list[AnyEvent])
+        events: list[AnyEvent] = read_events(batch.body)
         if entries and len(entries) + len(events) > limit:
             break
         entries.extend(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from pyworkflow.backend.base import Backend
 from pyworkflow.errors import InvalidRequestError
@@ -17,6 +16,8 @@ BUILT_IN = {"memory": "pyworkflow.backend.memory", "sqlite": "pyworkflow.backend
 
 def schemes() -> list[str]:
     """Return the schemes of the backends that are installed."""
+    from importlib.metadata import entry_points
+
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
@@ -37,6 +38,8 @@ def connect(url: str) -> Backend:
     if scheme in BUILT_IN:
         opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
         return opener(url)
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=GROUP, name=scheme):
         opened: Backend = point.load()(url)
         return opened

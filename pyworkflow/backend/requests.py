@@ -1,5 +1,7 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
+from collections.abc import Sequence
+
 from msgspec import Raw
 
 from pyworkflow.activity import ActivityExecution
@@ -17,7 +19,7 @@ from pyworkflow.errors import (
 )
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.activities import complete_activity
-from pyworkflow.ledger.claims import ActivityClaim
+from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.decide import complete_decision
 from pyworkflow.ledger.lifecycle import Start, plain
 from pyworkflow.ledger.rows import ProcessRow
@@ -31,6 +33,7 @@ from pyworkflow.result import (
 )
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import (
+    MAX_NAME,
     MAX_TEXT,
     check_name,
     check_payload,
@@ -114,6 +117,26 @@ def activity_task(claim: ActivityClaim) -> ActivityTask:
     )
 
 
+def decision_task(claim: DecisionClaim, process: Process) -> DecisionTask:
+    """Return what a decider gets for a claim."""
+    context = {"key": claim.process.key, "token": claim.token}
+    return DecisionTask(process, context, claim.attempt)
+
+
+def expectation(completions: Sequence[Completion]) -> list[Work]:
+    """Return the work that has a store read at once what several completions will ask for."""
+    if len(completions) < 2:
+        return []
+    decisions: list[int] = []
+    activities: list[int] = []
+    for done in completions:
+        context = done.task.context
+        place = context.get("key" if isinstance(done.task, DecisionTask) else "number")
+        if isinstance(place, int):
+            (decisions if isinstance(done.task, DecisionTask) else activities).append(place)
+    return [lambda unit: unit.expect(decisions, activities)]
+
+
 def completion(done: Completion) -> Work:
     """Return the work that records what became of a task.
 
@@ -183,7 +206,7 @@ def poll(wanted: Poll) -> Work:
     lease = None
     if wanted.lease is not None:
         lease = check_seconds(wanted.lease, "lease", positive=True)
-    limit, identity = wanted.limit, check_text(wanted.identity, "identity")
+    limit, identity = wanted.limit, check_text(wanted.identity, "identity", MAX_NAME)
     if wanted.kind is DecisionTask:
         return lambda unit: claims.claim_decisions(unit, category, limit, identity, lease)
     return lambda unit: claims.claim_activities(unit, category, limit, identity, lease)

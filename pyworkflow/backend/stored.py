@@ -23,7 +23,13 @@ from pyworkflow.backend.base import (
     Reuse,
     Turn,
 )
-from pyworkflow.backend.reading import HistoryCache, describe_pending, feed_entries, to_process
+from pyworkflow.backend.reading import (
+    HistoryCache,
+    describe_pending,
+    feed_entries,
+    open_process,
+    to_process,
+)
 from pyworkflow.backend.transactions import Transactions
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, Clock, to_instant
@@ -31,12 +37,14 @@ from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError, TimedOutError
 from pyworkflow.event import Event
+from pyworkflow.history import History
 from pyworkflow.ids import new_id
 from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.activities import release_activity
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.invariants import Violation
-from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
+from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
@@ -143,12 +151,10 @@ class StoredBackend(Transactions):
 
     def process_by_id(self, process_id: str) -> Process:
         """Return a process with its whole history."""
+        return self._read(lambda unit: self._process(unit, requests.named(unit, process_id)))
 
-        def read(unit: StoredUnit) -> Process:
-            row = requests.named(unit, process_id)
-            return to_process(unit, row, self._histories.upto(unit, row.key, row.last_seq))
-
-        return self._read(read)
+    def _process(self, unit: StoredUnit, row: ProcessRow) -> Process:
+        return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
 
     def processes(
         self,
@@ -166,7 +172,7 @@ class StoredBackend(Transactions):
             key = 0 if after is None else requests.named(unit, f"{after.id}:{after.run}").key
             state = None if status is None else status.value
             rows = unit.select(workflow, tag, state, parked, limit, key)
-            return [to_process(unit, row, None) for row in rows]
+            return [to_process(unit, row, None, unit.input(row.key)) for row in rows]
 
         return self._read(read)
 
@@ -175,19 +181,21 @@ class StoredBackend(Transactions):
 
         def read(unit: StoredUnit) -> list[Event]:
             row = requests.named(unit, process_id)
-            return self._histories.upto(unit, row.key, row.last_seq)[since:]
+            return self._histories.upto(unit, row.key, row.last_seq)[0][since:]
 
         return self._read(read)
 
     def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
         """Return a process as soon as it is closed."""
 
-        def closed(unit: StoredUnit) -> bool:
-            return requests.named(unit, process_id).status not in _GOING_ON
+        def closed(unit: StoredUnit) -> Process | None:
+            row = requests.named(unit, process_id)
+            return None if row.status in _GOING_ON else self._process(unit, row)
 
-        if not self._wait_for(lambda: self._read(closed), timeout):
+        process = self._wait_for(lambda: self._read(closed), timeout)
+        if process is None:
             raise TimedOutError(f"process {process_id!r} is still open after {timeout} s")
-        return self.process_by_id(process_id)
+        return process
 
     def pending(self, process_id: str) -> list[Pending]:
         """Return what a process waits for."""
@@ -224,7 +232,7 @@ class StoredBackend(Transactions):
         works.extend(self._sightings(polls))
         wanted = [requests.poll(poll) for poll in polls]
         # An idle poll costs a look, not a transaction.
-        results = self._write([*works, *wanted]) if works or self._ready(polls) else []
+        results = self._turn(completions, [*works, *wanted]) if works or self._ready(polls) else []
         for place, result in zip(places, results, strict=False):
             errors[place] = result if isinstance(result, PyworkflowError) else None
         tasks = self._tasks(results[len(works) :])
@@ -232,8 +240,15 @@ class StoredBackend(Transactions):
         while not tasks and not completions and polls and (left := end - time.monotonic()) > 0:
             if not self._wait_for(lambda: self._ready(polls), left, stop):
                 break
-            tasks = self._tasks(self._write(wanted))
+            tasks = self._tasks(self._turn((), wanted))
         return Turn(errors, tasks)
+
+    def _turn(self, completions: Sequence[Completion], works: list[Work]) -> list[Any]:
+        """Run works; what they recorded is known from then on without reading it."""
+        expected = requests.expectation(completions)
+        *results, staged = self._write([*expected, *works, _staged])
+        self._histories.wrote(staged)
+        return results[len(expected) :]
 
     def _ready(self, polls: Sequence[Poll]) -> bool:
         return self._read(lambda unit: _some_ready(unit, polls))
@@ -262,17 +277,36 @@ class StoredBackend(Transactions):
                 else:
                     decided.append(claim)
         if decided:
-            tasks.extend(self._snapshot(lambda unit: self._decision_tasks(unit, decided)))
+            tasks.extend(self._decision_tasks(decided))
         return tasks
 
-    def _decision_tasks(self, unit: StoredUnit, decided: list[DecisionClaim]) -> list[DecisionTask]:
-        tasks: list[DecisionTask] = []
-        for claim in decided:
-            history = self._histories.upto(unit, claim.process.key, claim.started_seq)
-            process = to_process(unit, claim.process, history, still_open=True)
-            context = {"key": claim.process.key, "token": claim.token}
-            tasks.append(DecisionTask(process, context, claim.attempt))
-        return tasks
+    def _decision_tasks(self, claims: list[DecisionClaim]) -> list[DecisionTask]:
+        tasks: dict[int, DecisionTask] = {}
+        missing: list[DecisionClaim] = []
+        for claim in claims:
+            key = claim.process.key
+            known = self._histories.known(key, claim.started_seq)
+            if known is None:
+                missing.append(claim)
+            else:
+                tasks[key] = requests.decision_task(claim, open_process(claim.process, *known))
+        if missing:
+            for claim, known in zip(
+                missing, self._snapshot(partial(self._missing, missing)), strict=True
+            ):
+                tasks[claim.process.key] = requests.decision_task(
+                    claim, open_process(claim.process, *known)
+                )
+        return [tasks[claim.process.key] for claim in claims]
+
+    def _missing(
+        self, claims: list[DecisionClaim], unit: StoredUnit
+    ) -> list[tuple[History, bytes]]:
+        keys = [claim.process.key for claim in claims]
+        unit.expect_histories([(key, self._histories.have(key)) for key in keys])
+        return [
+            self._histories.upto(unit, claim.process.key, claim.started_seq) for claim in claims
+        ]
 
     def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
         """Record a sign of life."""
@@ -351,6 +385,10 @@ class StoredBackend(Transactions):
 
 
 _GOING_ON = ("open", "continued")
+
+
+def _staged(unit: StoredUnit) -> dict[int, Batch]:
+    return unit.staged
 
 
 def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:

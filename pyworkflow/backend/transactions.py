@@ -86,9 +86,13 @@ class Transactions(Backend):
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
         """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
-        while self._until_due() <= 0:
+
+        def look(unit: StoredUnit) -> tuple[T] | None:
+            return (work(unit),) if unit.next_due() > unit.now else None
+
+        while (seen := self._snapshot(look)) is None:
             self._write([])
-        return self._snapshot(work)
+        return seen[0]
 
     def _until_due(self) -> int:
         """Return the microseconds until something is due, by the store's own time: a clock that is set back does not move that."""

@@ -1,18 +1,18 @@
 """What a store's transaction does beyond the ledger's needs: types, lists, the feed, housekeeping."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from pyworkflow.backend.base import Queue
-from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Unit
 
 
-class FeedBatch(Struct, frozen=True):
+class FeedBatch(Struct, frozen=True, gc=False):
     """One batch of events in the feed, as `FeedEntry`."""
 
     cursor: int
@@ -26,6 +26,17 @@ class FeedBatch(Struct, frozen=True):
 
 class StoredUnit(Unit):
     """A transaction of a store, or a snapshot of it for reading."""
+
+    def expect(self, decisions: Sequence[int], activities: Sequence[int]) -> None:
+        """Read at once what the completion of tasks will ask for; nothing to do where a row costs nothing.
+
+        Args:
+            decisions: The keys of their processes.
+            activities: The numbers of the activities.
+        """
+
+    def expect_histories(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Read at once what `batches` and `input` will be asked for, as (process, events it has)."""
 
     @abstractmethod
     def set_workflow(self, row: WorkflowRow) -> None:

@@ -17,7 +17,7 @@ from pyworkflow.backend.base import (
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.event import Event
-from pyworkflow.ledger.invariants import Violation
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry

@@ -8,19 +8,13 @@ import click
 from pyworkflow.backend.base import FeedEntry
 from pyworkflow.cli.common import json_option, opened, process_argument
 from pyworkflow.cli.help import Command
-from pyworkflow.cli.output import emit, fields, instant, safe, short, table
-from pyworkflow.codec import to_plain
+from pyworkflow.cli.output import emit, fields, instant, safe, table
+from pyworkflow.cli.words import describe
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
 
 WAIT = 60.0
 """Seconds after which the feed is asked again; what is recorded ends the wait at once."""
-
-
-def describe(event: Event) -> str:
-    """Return what an event says beside its type, on one line."""
-    plain = to_plain({n: v for n, v in fields(event).items() if n not in ("type", "datetime")})
-    return short(plain, 100) if plain else ""
 
 
 @click.command(cls=Command)

@@ -29,7 +29,7 @@ from pyworkflow.ledger.rows import (
 from pyworkflow.ledger.unit import Unit
 
 
-class DecisionClaim(Struct, frozen=True):
+class DecisionClaim(Struct, frozen=True, gc=False):
     """A decision that was handed out.
 
     Attributes:
@@ -45,7 +45,7 @@ class DecisionClaim(Struct, frozen=True):
     attempt: int
 
 
-class ActivityClaim(Struct, frozen=True):
+class ActivityClaim(Struct, frozen=True, gc=False):
     """An activity that was handed out; as `DecisionClaim`."""
 
     process_id: str
@@ -74,7 +74,7 @@ def claim_decisions(
         row.pending = False
         row.limit = unit.now + process.decision_timeout
         row.deadline = _within(row.limit, unit.now, lease)
-        started = DecisionStartedEvent(datetime=unit.time_for(process))
+        started = DecisionStartedEvent(identity=identity, datetime=unit.time_for(process))
         row.started_seq = unit.append(process, started)
         unit.changed(row)
         claims.append(DecisionClaim(process, row.started_seq, row.token, process.failures + 1))
@@ -97,7 +97,8 @@ def claim_activities(
         row.lease = None if lease is None else unit.now + microseconds(lease)
         row.set_deadline()
         execution = ActivityExecution(row.name, row.id, raw(row.input))
-        started = ActivityStartedEvent(execution, row.attempt, datetime=unit.time_for(process))
+        time = unit.time_for(process)
+        started = ActivityStartedEvent(execution, row.attempt, identity, datetime=time)
         unit.append(process, started)
         unit.changed(row)
         claims.append(

@@ -37,7 +37,7 @@ from pyworkflow.ledger.unit import Unit
 from pyworkflow.values import check_name, check_payload, check_seconds, check_tags
 
 
-class Checked(Struct, frozen=True):
+class Checked(Struct, frozen=True, gc=False):
     """A decision that can apply, with what the check has found out.
 
     Attributes:
@@ -64,6 +64,14 @@ class _Check:
         self.timers: set[str] = set()
         self.children: set[str] = set()
         self.gone: set[tuple[str, str]] = set()
+
+    def activity(self, activity_id: str) -> ActivityRow | None:
+        """Return an open activity of the process; there is none to look for where nothing is open."""
+        return self.unit.activity(self.process.key, activity_id) if self.process.opened else None
+
+    def timer(self, timer_id: str) -> TimerRow | None:
+        """Return an open timer; as `activity`."""
+        return self.unit.timer(self.process.key, timer_id) if self.process.opened else None
 
     def opens(self) -> int:
         return len(self.activities) + len(self.timers) + len(self.children)
@@ -121,8 +129,7 @@ def _check_schedule(state: _Check, decision: ScheduleActivity) -> Checked:
 def _check_new_activity(state: _Check, activity_id: str) -> None:
     check_name(activity_id, "activity id")
     if activity_id in state.activities or (
-        state.unit.activity(state.process.key, activity_id) is not None
-        and ("activity", activity_id) not in state.gone
+        state.activity(activity_id) is not None and ("activity", activity_id) not in state.gone
     ):
         raise InvalidRequestError(f"activity id {activity_id!r}", "is open already")
     state.activities.add(activity_id)
@@ -138,7 +145,7 @@ def _check_lambda(state: _Check, decision: ScheduleLambda) -> Checked:
 def _check_cancel_activity(state: _Check, decision: CancelActivity) -> Checked:
     if decision.id in state.activities:
         raise InvalidRequestError(f"activity id {decision.id!r}", "is scheduled by the same list")
-    row = state.unit.activity(state.process.key, decision.id)
+    row = state.activity(decision.id)
     _check_known(state, row, "activity", decision.id)
     return Checked(decision, row=row)
 
@@ -157,8 +164,7 @@ def _check_timer(state: _Check, decision: Timer) -> Checked:
     check_seconds(decision.delay, "delay")
     check_name(decision.id, "timer id")
     if decision.id in state.timers or (
-        state.unit.timer(state.process.key, decision.id) is not None
-        and ("timer", decision.id) not in state.gone
+        state.timer(decision.id) is not None and ("timer", decision.id) not in state.gone
     ):
         raise InvalidRequestError(f"timer id {decision.id!r}", "is open already")
     state.timers.add(decision.id)
@@ -168,7 +174,7 @@ def _check_timer(state: _Check, decision: Timer) -> Checked:
 def _check_cancel_timer(state: _Check, decision: CancelTimer) -> Checked:
     if decision.id in state.timers:
         raise InvalidRequestError(f"timer id {decision.id!r}", "is started by the same list")
-    row = state.unit.timer(state.process.key, decision.id)
+    row = state.timer(decision.id)
     _check_known(state, row, "timer", decision.id)
     return Checked(decision, row=row)
 

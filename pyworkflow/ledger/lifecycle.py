@@ -1,10 +1,12 @@
 """Starting, signaling, canceling and closing processes."""
 
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Any
 
 from msgspec import Raw, Struct
 
-from pyworkflow.codec import Json, decode, encode
+from pyworkflow.codec import Json, encode, reader
 from pyworkflow.decision import CancelProcess, ChildPolicy, ContinueProcess
 from pyworkflow.errors import (
     InvalidRequestError,
@@ -45,7 +47,7 @@ OPEN = "open"
 COMPLETED = "completed"
 
 
-class Start(Struct, frozen=True):
+class Start(Struct, frozen=True, gc=False):
     """A checked request to start a process. Durations in microseconds; None for the workflow's own."""
 
     workflow: str
@@ -325,9 +327,12 @@ def _adopt(unit: Unit, child: ChildRow, parent: ProcessRow) -> None:
         unit.changed(process)
 
 
+_read: Callable[[bytes], Json] = reader(Any)
+
+
 def plain(data: bytes | None) -> Json:
     """Return stored JSON as a value."""
-    return None if data is None else decode(data)
+    return None if data is None else _read(data)
 
 
 def raw(data: bytes) -> Raw:

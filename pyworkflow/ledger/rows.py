@@ -41,7 +41,7 @@ class ActivityTypeRow(Struct, frozen=True):
     at_most_once: bool
 
 
-class ProcessRow(Struct, kw_only=True):
+class ProcessRow(Struct, kw_only=True, gc=False):
     """One run of a process.
 
     Attributes:
@@ -82,7 +82,7 @@ class ProcessRow(Struct, kw_only=True):
     opened: int = 0
 
 
-class DecisionRow(Struct, kw_only=True):
+class DecisionRow(Struct, kw_only=True, gc=False):
     """The one open decision of a process.
 
     Attributes:
@@ -109,7 +109,7 @@ class DecisionRow(Struct, kw_only=True):
     reason: str | None = None
 
 
-class ActivityRow(Struct, kw_only=True):
+class ActivityRow(Struct, kw_only=True, gc=False):
     """An open activity.
 
     Attributes:
@@ -173,7 +173,7 @@ class ActivityRow(Struct, kw_only=True):
         return "heartbeat"
 
 
-class TimerRow(Struct, kw_only=True):
+class TimerRow(Struct, kw_only=True, gc=False):
     """An open timer.
 
     Attributes:
@@ -191,7 +191,7 @@ class TimerRow(Struct, kw_only=True):
     deadline: int
 
 
-class ChildRow(Struct, kw_only=True):
+class ChildRow(Struct, kw_only=True, gc=False):
     """An open child process.
 
     Attributes:

@@ -15,6 +15,9 @@ from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFaile
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.workflow import decisions_of
 
+_PLAIN = frozenset((type(None), bool, int, float, str, list, dict, ActivityCompleted))
+"""What is returned most, and awaited never."""
+
 
 def execute(
     manager: Manager, task: ActivityTask, monitor: ActivityMonitor
@@ -28,7 +31,7 @@ def execute(
         activity = manager.activity_for_task(task, monitor)
         with running(activity):
             returned = activity.execute()
-            if inspect.isawaitable(returned):
+            if type(returned) not in _PLAIN and inspect.isawaitable(returned):
                 returned = asyncio.run(_awaited(returned))
         return _result(activity, returned)
     except KeyboardInterrupt as error:
@@ -51,7 +54,7 @@ async def execute_async(
         activity = manager.activity_for_task(task, monitor)
         with running(activity):
             returned = activity.execute()
-            if inspect.isawaitable(returned):
+            if type(returned) not in _PLAIN and inspect.isawaitable(returned):
                 returned = await returned
         return _result(activity, returned)
     except asyncio.CancelledError:

@@ -74,11 +74,14 @@ class LeaseKeeper:
             return None
         return _Beat(task, activity.heartbeat_timeout / BEATS)
 
-    def let_go(self, task: Task) -> None:
-        """Stop keeping a task."""
+    def let_go(self, *tasks: Task) -> None:
+        """Stop keeping tasks."""
         with self._changed:
-            self._held.pop(key_of(task), None)
-            self._beats.pop(key_of(task), None)
+            for task in tasks:
+                key = key_of(task)
+                self._held.pop(key, None)
+                if self._beats:
+                    self._beats.pop(key, None)
 
     def held(self) -> list[Task]:
         """Return the tasks that are kept."""
@@ -93,15 +96,13 @@ class LeaseKeeper:
         """
         # An extension under way would give the lease an end again.
         with self._extending:
-            for task in tasks:
-                self.let_go(task)
+            self.let_go(*tasks)
             if self.active:
                 self._backend.extend_leases(tasks, None)
 
     def give_back(self, tasks: Sequence[Task]) -> None:
         """Let another worker have tasks at once."""
-        for task in tasks:
-            self.let_go(task)
+        self.let_go(*tasks)
         if self.active:
             self._backend.release_tasks(tasks)
 

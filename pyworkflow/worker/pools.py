@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.manager import Manager
@@ -37,8 +38,16 @@ class Pool(ABC):
         return ActivityMonitor(lambda details: self.manager.heartbeat(task, details))
 
     @abstractmethod
-    def submit(self, task: ActivityTask) -> None:
-        """Begin to execute a task."""
+    def submit(self, tasks: Sequence[ActivityTask]) -> None:
+        """Begin to execute tasks; some may wait for each other until `spread` is called."""
+
+    @abstractmethod
+    def waiting(self) -> bool:
+        """Tell whether a task waits for another to end, or for `spread`."""
+
+    @abstractmethod
+    def spread(self) -> None:
+        """Let no task wait for another."""
 
     @abstractmethod
     def close(self) -> None:
@@ -46,30 +55,68 @@ class Pool(ABC):
 
 
 class ThreadPool(Pool):
-    """Runs each activity in one of several threads. They are daemons: one that hangs does not hold up the end of the program."""
+    """Runs activities in threads. They are daemons: one that hangs does not hold up the end of the program.
+
+    What is submitted together goes to one thread first: activities that are over at once cost no switch between threads each. `spread`
+    gives every other one a thread of its own.
+    """
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
-        self._tasks: SimpleQueue[ActivityTask | None] = SimpleQueue()
+        self._tasks: deque[ActivityTask] = deque()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
         self._threads: list[Thread] = []
+        self._lock = Lock()
+        self._idle = 0
 
-    def submit(self, task: ActivityTask) -> None:
-        """Begin to execute a task."""
-        if len(self._threads) < self.size:
-            name = f"pyworkflow-activity-{len(self._threads)}"
-            thread = Thread(target=self._run, daemon=True, name=name)
-            self._threads.append(thread)
-            thread.start()
-        self._tasks.put(task)
+    def submit(self, tasks: Sequence[ActivityTask]) -> None:
+        """Begin to execute tasks."""
+        self._tasks.extend(tasks)
+        self._call(1)
+
+    def waiting(self) -> bool:
+        """Tell whether a task waits for another to end, or for `spread`."""
+        return bool(self._tasks)
+
+    def spread(self) -> None:
+        """Let no task wait for another."""
+        self._call(len(self._tasks))
+
+    def _call(self, threads: int) -> None:
+        with self._lock:
+            for _ in range(threads):
+                if self._idle:
+                    self._idle -= 1
+                    self._calls.put(True)
+                elif len(self._threads) < self.size:
+                    name = f"pyworkflow-activity-{len(self._threads)}"
+                    thread = Thread(target=self._run, daemon=True, name=name)
+                    self._threads.append(thread)
+                    thread.start()
 
     def close(self) -> None:
-        """End the threads that have nothing to do."""
+        """Begin nothing any more, and end the threads that have nothing to do."""
+        self._tasks.clear()
         for _ in self._threads:
-            self._tasks.put(None)
+            self._calls.put(False)
 
     def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while True:
+            try:
+                task = self._tasks.popleft()
+            except IndexError:
+                if not self._called():
+                    return
+                continue
             self.report(task, self.execute(task))
+
+    def _called(self) -> bool:
+        """Wait until there may be a task; return False at the end."""
+        with self._lock:
+            if self._tasks:
+                return True
+            self._idle += 1
+        return self._calls.get()
 
     def execute(self, task: ActivityTask) -> ActivityResult | None:
         """Execute a task in the present thread."""
@@ -88,13 +135,25 @@ class AsyncPool(Pool):
         self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-loop")
         self._thread.start()
 
-    def submit(self, task: ActivityTask) -> None:
-        """Begin to execute a task."""
-        activity = self.manager.find_activity(task.activity_execution.activity)
-        if activity is not None and is_async(activity):
-            self._loop.call_soon_threadsafe(self._begin, task)
-        else:
-            self._threads.submit(task)
+    def submit(self, tasks: Sequence[ActivityTask]) -> None:
+        """Begin to execute tasks."""
+        others: list[ActivityTask] = []
+        for task in tasks:
+            activity = self.manager.find_activity(task.activity_execution.activity)
+            if activity is not None and is_async(activity):
+                self._loop.call_soon_threadsafe(self._begin, task)
+            else:
+                others.append(task)
+        if others:
+            self._threads.submit(others)
+
+    def waiting(self) -> bool:
+        """Tell whether a task waits for another to end, or for `spread`."""
+        return self._threads.waiting()
+
+    def spread(self) -> None:
+        """Let no task wait for another."""
+        self._threads.spread()
 
     def close(self) -> None:
         """Cancel the coroutines."""

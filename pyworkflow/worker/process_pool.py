@@ -69,8 +69,8 @@ class ProcessPool(ThreadPool):
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
-        self._lock = Lock()
-        self._idle: list[_Child] = []
+        self._children = Lock()
+        self._ready: list[_Child] = []
         self._busy: set[_Child] = set()
 
     def execute(self, task: ActivityTask) -> ActivityResult | None:
@@ -83,29 +83,29 @@ class ProcessPool(ThreadPool):
         except Exception as error:  # a class that cannot be sent to a process, for example
             return failure(error)
         result = child.execute(task, self.monitor(task))
-        with self._lock:
+        with self._children:
             self._busy.discard(child)
             if child.alive:
-                self._idle.append(child)
+                self._ready.append(child)
         return result
 
     def close(self) -> None:
         """End the child processes, those that are busy by force."""
         super().close()
-        with self._lock:
-            idle, busy = self._idle, self._busy
-            self._idle, self._busy = [], set()
+        with self._children:
+            ready, busy = self._ready, self._busy
+            self._ready, self._busy = [], set()
         for child in busy:
             child.kill()
-        for child in idle:
+        for child in ready:
             child.close()
 
     def _take(self) -> "_Child":
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
+        with self._children:
+            child = self._ready.pop() if self._ready else None
         if child is None:
             child = _Child({activity.name: activity for activity in self.manager.activities})
-        with self._lock:
+        with self._children:
             self._busy.add(child)
         return child
 

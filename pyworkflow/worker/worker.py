@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -42,6 +42,10 @@ _Finished = tuple[ActivityTask, ActivityResult | None]
 
 DECISIONS_AT_ONCE = 100
 """Decisions that are claimed together; they take microseconds each."""
+
+LINGER_SECONDS = 0.001
+"""How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
+results of quick ones are sent together."""
 
 
 class Worker:
@@ -96,9 +100,11 @@ class Worker:
         self._handed_off: list[ActivityTask] = []
         self._keeper = LeaseKeeper(manager, lease)
         self._busy = 0
+        self._waiting = False
         self._backoff = Backoff()
         self._stopping = threading.Event()
         self._at_once = False
+        self._deciding = False
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -116,6 +122,9 @@ class Worker:
             try:
                 self._work(pool)
                 self._drain(pool)
+            except KeyboardInterrupt:
+                if not self._stopping.is_set():
+                    raise
             finally:
                 pool.close()
                 self._keeper.close()
@@ -133,6 +142,9 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping.is_set() and self._deciding:
+            # The decider has the main thread, and nothing else would end it.
+            raise KeyboardInterrupt
         # The main thread may hold the backend's locks right now: stop from another one.
         threading.Thread(target=self.stop, daemon=True).start()
 
@@ -180,21 +192,51 @@ class Worker:
                 self._keeper.hand_off(self._handed_off)
                 self._handed_off = []
             if sent or polls:
+                self._waiting = wait > 0 and not sent
                 turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
+                self._waiting = False
         except BackendUnavailableError as error:
             self._unsent = sent + self._unsent
             self._pause(error)
             return
         self._backoff.succeed()
-        for completion, refused in zip(sent, turn.errors, strict=True):
-            self._settle(completion, refused)
+        over = [c.task for c, no in zip(sent, turn.errors, strict=True) if self._settle(c, no)]
+        self._keeper.let_go(*over)
         self._keeper.hold(turn.tasks)
-        for task in turn.tasks:
+        self._begin(pool, turn.tasks)
+
+    def _begin(self, pool: Pool, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+        """Have activities executed, and decide."""
+        activities = [task for task in tasks if isinstance(task, ActivityTask)]
+        if activities:
+            self._busy += len(activities)
+            pool.submit(activities)
+        waiting, until = len(activities) > 1, time.monotonic() + LINGER_SECONDS
+        for task in tasks:
             if isinstance(task, DecisionTask):
-                self._unsent.append(Completion(task, decide(self.manager, task)))
-            else:
-                self._busy += 1
-                pool.submit(task)
+                self._unsent.append(self._decide(task))
+                if waiting and time.monotonic() >= until:
+                    pool.spread()
+                    waiting = False
+        if waiting:
+            self._linger(pool)
+
+    def _linger(self, pool: Pool) -> None:
+        """Give activities that are over at once the time to be; have none of the others wait."""
+        end = time.monotonic() + 2 * LINGER_SECONDS
+        while pool.waiting():
+            before = self._busy
+            self._collect(LINGER_SECONDS)
+            if self._busy == before or time.monotonic() > end:
+                pool.spread()
+                return
+
+    def _decide(self, task: DecisionTask) -> Completion:
+        self._deciding = True
+        try:
+            return Completion(task, decide(self.manager, task))
+        finally:
+            self._deciding = False
 
     def _pause(self, error: BackendUnavailableError) -> None:
         """Wait before trying again; what is finished is kept."""
@@ -209,7 +251,10 @@ class Worker:
     def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
         """Take a result from the pool, in any thread."""
         self._finished.put((task, result))
-        self.manager.backend.wake()
+        # Waking costs every sleeper of the backend a look, so only the first result that the loop waits for does it.
+        if self._waiting:
+            self._waiting = False
+            self.manager.backend.wake()
 
     def _has_news(self) -> bool:
         return self._stopping.is_set() or not self._finished.empty()
@@ -232,8 +277,8 @@ class Worker:
         else:
             self._unsent.append(Completion(task, result))
 
-    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> None:
-        """Deal with the backend's answer to a completion."""
+    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> bool:
+        """Deal with the backend's answer to a completion; return whether the task is over."""
         task, outcome = completion.task, completion.outcome
         if isinstance(refused, InvalidRequestError) and not isinstance(refused, UnseenEventsError):
             answer = (
@@ -242,8 +287,7 @@ class Worker:
                 else ActivityFailed(str(refused), None, type(refused).__name__)
             )
             self._unsent.append(Completion(task, answer))
-            return
-        self._keeper.let_go(task)
+            return False
         if isinstance(refused, StaleTaskError):
             log.warning("what %s did does not count: %s", self.identity, refused)
         elif isinstance(outcome, FailedDecision) and isinstance(task, DecisionTask):
@@ -254,3 +298,4 @@ class Worker:
                 outcome.reason,
                 extra={"details": outcome.details},
             )
+        return True

@@ -32,6 +32,8 @@ def test_a_folder_is_archived_though_a_worker_is_killed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kill -9" in done.stdout
     assert "confirming" in done.stdout
+    assert "worker-1 |" in done.stdout
+    assert "worker-2 |" in done.stdout
     assert "61 files" in done.stdout
     assert "0 problems" in done.stdout
 

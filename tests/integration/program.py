@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pyworkflow.activity import Activity, activity, current_activity
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity
 from pyworkflow.event import ActivityEvent, ProcessStartedEvent
+from pyworkflow.ledger import claims
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted
@@ -71,27 +73,63 @@ class StepsWorkflow(Workflow):
 
     activities = (step,)
     decision_timeout = 10
+    step = step
 
     def decide(self, process: Process) -> Decidable:
         decisions: list[Any] = []
         for event in process.unseen_events():
             if isinstance(event, ProcessStartedEvent):
-                decisions.append(ScheduleActivity(step, input={}))
+                decisions.append(ScheduleActivity(self.step, input={}))
             elif isinstance(event, ActivityEvent) and isinstance(event.result, ActivityCompleted):
                 done = event.result.result
                 more = done["step"] < STEPS
                 decisions.append(
-                    ScheduleActivity(step, input=done) if more else CompleteProcess(done)
+                    ScheduleActivity(self.step, input=done) if more else CompleteProcess(done)
                 )
         return decisions
 
 
+@activity
+def slow_step(order: dict[str, Any]) -> dict[str, Any]:
+    time.sleep(random.uniform(0, 0.1))
+    return {"step": order.get("step", 0) + 1}
+
+
+class SlowStepsWorkflow(StepsWorkflow):
+    """The same, slowly, so that whoever kills a worker finds it at work."""
+
+    activities = (slow_step,)
+    step = slow_step
+
+    def decide(self, process: Process) -> Decidable:
+        time.sleep(random.uniform(0, 0.05))
+        return super().decide(process)
+
+
+class HesitantWorkflow(Workflow):
+    """Writes what it is shown into the file that its input names, and waits for the word to decide."""
+
+    def decide(self, process: Process) -> Decidable:
+        shown = [event.type for event in process.unseen_events() if event.wakes]
+        path = Path(process.input)
+        path.write_text(f"{os.getpid()} {' '.join(shown)}")
+        while not Path(f"{path}.end").exists():
+            time.sleep(0.01)
+        return CompleteProcess(shown)
+
+
 def manager(path: str) -> Manager:
-    return Manager(SQLiteBackend(path), [OneWorkflow, StepsWorkflow])
+    return Manager(
+        SQLiteBackend(path), [OneWorkflow, StepsWorkflow, SlowStepsWorkflow, HesitantWorkflow]
+    )
 
 
 def main() -> None:
     path, lease, kinds, pool = sys.argv[1:5]
+    if kinds == "reckless":
+        # The control of the crash loop: whoever comes late is believed.
+        claims._holds = lambda unit, row, token: True
+        kinds = "all"
     works = Worker(manager(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
     works.run()
 

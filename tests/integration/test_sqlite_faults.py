@@ -193,7 +193,7 @@ def test_a_call_that_cannot_be_written_changes_nothing_and_may_be_tried_again(
         assert backend.processes(status=None) == []
 
 
-# What a half-opened connection says when it is let go of has nobody to go to.
+# Closing writes, too, and what the disk says to that has nobody to go to.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("strike", "error"), [(full, BackendFullError), (broken, BackendUnavailableError)]

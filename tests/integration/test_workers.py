@@ -17,14 +17,20 @@ import pytest
 from pyworkflow.backend.base import Poll
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.decision import ScheduleActivity
-from pyworkflow.errors import InvalidRequestError, StaleTaskError
+from pyworkflow.errors import InvalidRequestError, StaleTaskError, TimedOutError
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted, ProcessCompleted
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker import DecisionWorker, Worker, WorkerThread
 from pyworkflow.workflow import Workflow
-from tests.integration.program import OneWorkflow, StepsWorkflow, manager
+from tests.integration.program import (
+    HesitantWorkflow,
+    OneWorkflow,
+    SlowStepsWorkflow,
+    StepsWorkflow,
+    manager,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -251,39 +257,111 @@ def test_what_a_killed_decider_saw_is_seen_again(tmp_path: Path) -> None:
     assert of.process_by_id(process_id) == before
 
 
-def crash_loop(tmp_path: Path, workers: int, processes: int, seconds: float) -> None:
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_a_decider_saw_before_it_was_gone_is_seen_by_the_next(
+    tmp_path: Path, fate: signal.Signals
+) -> None:
+    """It is killed between poll and complete; or stopped, and comes back too late."""
+    path, shown = tmp_path / "w.db", tmp_path / "shown"
+    of = manager(str(path))
+    first = spawn(path)
+    process_id = of.start_process(Process(HesitantWorkflow, input=str(shown)))
+    assert appear(shown).split() == [str(first.pid), "process_started"]
+    of.signal_process(process_id, "meanwhile")
+    first.send_signal(fate)
+    shown.unlink()
+    second = spawn(path)
+    try:
+        assert appear(shown).split() == [str(second.pid), "process_started", "signal"]
+        shown.with_name("shown.end").touch()
+        done = of.wait_for_process(process_id, 60)
+        if fate == signal.SIGSTOP:
+            first.send_signal(signal.SIGCONT)
+            first.terminate()
+            assert first.wait(30) == 0
+    finally:
+        second.terminate()
+        second.wait(30)
+        first.kill()
+        first.wait(30)
+
+    assert done.result == ProcessCompleted(["process_started", "signal"])
+    assert of.process_by_id(process_id) == done
+    assert of.backend.check() == []
+
+
+def test_a_second_sigterm_ends_a_worker_whose_decider_hangs(tmp_path: Path) -> None:
+    path, shown = tmp_path / "w.db", tmp_path / "shown"
+    of = manager(str(path))
+    child = spawn(path, lease=600)
+    process_id = of.start_process(Process(HesitantWorkflow, input=str(shown)))
+    appear(shown)
+    child.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
+
+    assert child.wait(30) == 0
+    task = of.next_decision()
+    assert task is not None
+    assert task.process.id == process_id
+
+
+def crash_loop(
+    tmp_path: Path, workers: int, processes: int, seconds: float, kinds: str = "all"
+) -> list[str]:
+    """Kill and stop random workers for a while; return what went wrong with the processes, at the first that is stuck."""
     path = tmp_path / "w.db"
     of = manager(str(path))
     chance = random.Random(1)
-    running = [spawn(path) for _ in range(workers)]
-    ids = [of.start_process(Process(StepsWorkflow)) for _ in range(processes)]
-    end = time.monotonic() + seconds
+    running = [spawn(path, kinds=kinds) for _ in range(workers)]
+    began = time.monotonic()
+    ids: list[str] = []
+    wrong: list[str] = []
     try:
-        while time.monotonic() < end:
+        while (passed := (time.monotonic() - began) / seconds) < 1 or len(ids) < processes:
+            # Work comes all the time, so that whoever is gone holds some.
+            due = min(processes, int(processes * passed) + 20)
+            ids.extend(of.start_process(Process(SlowStepsWorkflow)) for _ in range(len(ids), due))
             time.sleep(chance.uniform(0.05, 0.5))
-            victim = chance.randrange(workers)
-            running[victim].kill()
-            running[victim].wait()
-            running[victim] = spawn(path)
+            victim = running.pop(chance.randrange(workers))
+            if chance.random() < 0.3:
+                # Longer than a lease: it comes back to tasks that others have.
+                victim.send_signal(signal.SIGSTOP)
+                time.sleep(1.2)
+                victim.send_signal(signal.SIGCONT)
+                running.append(victim)
+            else:
+                victim.kill()
+                victim.wait()
+                running.append(spawn(path, kinds=kinds))
         for process_id in ids:
-            process = of.wait_for_process(process_id, 120)
-            assert process.result == ProcessCompleted({"step": 3})
-            assert [e.type for e in process.history].count("activity") == 3
+            process = of.wait_for_process(process_id, 60)
+            done = [e.type for e in process.history].count("activity")
+            if process.result != ProcessCompleted({"step": 3}) or done != 3:
+                wrong.append(f"{process_id}: {process.result}, {done} activities")
+    except TimedOutError as error:
+        wrong.append(str(error))
     finally:
         for child in running:
             child.kill()
             child.wait()
-    assert of.backend.check() == []
+    return wrong + [str(violation) for violation in of.backend.check()]
 
 
 def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    crash_loop(tmp_path, workers=2, processes=100, seconds=5)
+    assert crash_loop(tmp_path, workers=2, processes=100, seconds=5) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_six_workers_killed_for_a_minute_lose_nothing(tmp_path: Path) -> None:
-    crash_loop(tmp_path, workers=6, processes=2000, seconds=60)
+    assert crash_loop(tmp_path, workers=6, processes=2000, seconds=60) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_crash_loop_finds_out_when_tokens_are_not_checked(tmp_path: Path) -> None:
+    assert crash_loop(tmp_path, workers=6, processes=1000, seconds=30, kinds="reckless") != []
 
 
 @pytest.mark.slow

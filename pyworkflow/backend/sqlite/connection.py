@@ -53,13 +53,17 @@ def open_database(path: str) -> apsw.Connection:
         if path != MEMORY:
             _make_private(path)
         connection = apsw.Connection(path)
-        connection.set_busy_timeout(BUSY_SECONDS * 1000)
-        # What is not ours to write is refused before a byte of it is changed.
-        _check_owner(connection, path)
-        _version(connection, path)
-        connection.execute("pragma journal_mode = wal")
-        _configure(connection)
-        _migrate(connection, path)
+        try:
+            connection.set_busy_timeout(BUSY_SECONDS * 1000)
+            # What is not ours to write is refused before a byte of it is changed.
+            _check_owner(connection, path)
+            _version(connection, path)
+            connection.execute("pragma journal_mode = wal")
+            _configure(connection)
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -1,6 +1,6 @@
 """What people ask of a database, past the needs of the rules."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -8,6 +8,7 @@ import apsw
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values, process_from
+from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
@@ -21,29 +22,42 @@ ALL = -1
 class Looking(StoredUnit):
     """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
         super().__init__(now)
+        self.kept = kept or Kept()
         self.connection = connection
         self.statements = queries()
+        self._histories: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
+        self._inputs: dict[int, bytes] = {}
 
     def rows(self, name: str, values: Values | Mapping[str, Any] = ()) -> list[Values]:
         """Return what a query finds."""
         return list(self.connection.execute(self.statements[name], values))
 
+    def each(self, name: str, values: Sequence[Values | Mapping[str, Any]]) -> list[Values]:
+        """Return what a query finds for each set of values."""
+        return list(self.connection.executemany(self.statements[name], values)) if values else []
+
     # -- types and pollers ---------------------------------------------------------------------------------------------------------
 
     def workflow(self, name: str) -> WorkflowRow | None:
-        found = self.rows("get_workflow", (name,))
-        return decode(found[0][0], WorkflowRow) if found else None
+        if name not in self.kept.workflows:
+            found = self.rows("get_workflow", (name,))
+            self.kept.workflows[name] = decode(found[0][0], WorkflowRow) if found else None
+        return self.kept.workflows[name]
 
     def activity_type(self, name: str) -> ActivityTypeRow | None:
-        found = self.rows("get_activity_type", (name,))
-        return decode(found[0][0], ActivityTypeRow) if found else None
+        if name not in self.kept.types:
+            found = self.rows("get_activity_type", (name,))
+            self.kept.types[name] = decode(found[0][0], ActivityTypeRow) if found else None
+        return self.kept.types[name]
 
     def set_workflow(self, row: WorkflowRow) -> None:
+        self.kept.workflows[row.name] = row
         self.rows("set_workflow", (row.name, encode(row)))
 
     def set_activity_type(self, row: ActivityTypeRow) -> None:
+        self.kept.types[row.name] = row
         self.rows("set_activity_type", (row.name, encode(row)))
 
     def saw(self, kind: str, category: str, identity: str) -> None:
@@ -60,9 +74,24 @@ class Looking(StoredUnit):
     def next_due(self) -> int:
         return int(self.rows("next_due")[0][0])
 
+    def expect_histories(self, wanted: Sequence[tuple[int, int]]) -> None:
+        since = [{"key": key, "next": have + 1} for key, have in wanted]
+        found: dict[int, list[tuple[int, bytes]]] = {key: [] for key, _ in wanted}
+        for key, first_seq, body in self.each("events_since", since):
+            found[key].append((first_seq, body))
+        self._histories.update((pair, found[pair[0]]) for pair in wanted)
+        self._inputs.update(self.each("get_input", [(key,) for key, have in wanted if not have]))
+
+    def input(self, key: int) -> bytes:
+        if key not in self._inputs:
+            return bytes(self.rows("get_input", (key,))[0][1])
+        return self._inputs[key]
+
     def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
+        if (read := self._histories.get((key, since))) is not None:
+            return read
         found = self.rows("events_since", {"key": key, "next": since + 1})
-        return [(first_seq, body) for first_seq, body in found]
+        return [(first_seq, body) for _, first_seq, body in found]
 
     def select(
         self,
@@ -148,6 +177,7 @@ class Looking(StoredUnit):
 
     def purge(self, before: int, limit: int) -> int:
         keys = [found[0] for found in self.rows("keys_closed_before", (before, limit))]
+        self.kept = Kept()
         for key in keys:
             row = self.process(key)
             for tag in () if row is None else row.tags:

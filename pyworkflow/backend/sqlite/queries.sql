@@ -62,17 +62,19 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 update process set parent_key = ?, parent_id = ?, status = ?, closed = ?, result = ?, last_seq = ?, seen_seq = ?, digest = ?,
        time = ?, failures = ?, opened = ?
 where key = ?;
+-- name: step_process
+update process set last_seq = ?, seen_seq = ?, digest = ?, time = ?, failures = ?, opened = ? where key = ?;
 -- name: add_input
 insert into process_input (key, body) values (?, ?);
 -- name: get_input
-select body from process_input where key = ?;
+select key, body from process_input where key = ?;
 -- name: add_tag
 insert or ignore into process_tag (tag, key) values (?, ?);
 
 -- name: add_event
 insert into event (key, first_seq, body) values (?, ?, ?);
 -- name: events_since
-select first_seq, body from event
+select key, first_seq, body from event
 where key = :key and first_seq >= coalesce(
     (select first_seq from event where key = :key and first_seq <= :next order by first_seq desc limit 1), 0)
 order by first_seq;

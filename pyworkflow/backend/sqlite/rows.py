@@ -61,6 +61,13 @@ def changed_process(row: ProcessRow) -> Values:
     )  # fmt: skip
 
 
+def stepped_process(row: ProcessRow) -> Values:
+    """Return the values of ``step_process``."""
+    return (
+        row.last_seq, row.seen_seq, row.digest, row.time, row.failures, row.opened, row.key,
+    )  # fmt: skip
+
+
 def decision_from(values: Values) -> DecisionRow:
     """Return a decision from the columns in the order of ``put_decision``."""
     key, category, ready, state, token, deadline, limit, started, pending, identity, reason = values

@@ -3,6 +3,14 @@
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from pyworkflow.ledger.rows import (
+    ActivityRow,
+    ActivityTypeRow,
+    DecisionRow,
+    ProcessRow,
+    WorkflowRow,
+)
+
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
 
@@ -11,12 +19,15 @@ class Staged(Generic[K, R]):
     """An identity map with a record of what has to be written.
 
     What is added and dropped in the same transaction is never written.
+
+    Args:
+        rows: What is known already; None for a row that is known not to be there.
     """
 
     __slots__ = ("changed", "dropped", "new", "rows")
 
-    def __init__(self) -> None:
-        self.rows: dict[K, R | None] = {}
+    def __init__(self, rows: dict[K, R | None] | None = None) -> None:
+        self.rows: dict[K, R | None] = {} if rows is None else rows
         self.new: dict[K, None] = {}
         self.changed: dict[K, None] = {}
         self.dropped: dict[K, None] = {}
@@ -58,3 +69,24 @@ class Staged(Generic[K, R]):
     def written(self, keys: dict[K, None]) -> list[R]:
         """Return the rows of some keys."""
         return [row for key in keys if (row := self.rows[key]) is not None]
+
+
+class Kept:
+    """Rows as a transaction left them: good for the next one, unless another connection has committed in between."""
+
+    __slots__ = ("activities", "counters", "decisions", "processes", "types", "workflows")
+
+    MOST = 20_000
+    """Rows to keep."""
+
+    def __init__(self) -> None:
+        self.processes: dict[int, ProcessRow | None] = {}
+        self.decisions: dict[int, DecisionRow | None] = {}
+        self.activities: dict[int, ActivityRow | None] = {}
+        self.workflows: dict[str, WorkflowRow | None] = {}
+        self.types: dict[str, ActivityTypeRow | None] = {}
+        self.counters: dict[str, int] = {}
+
+    def full(self) -> bool:
+        """Tell whether there are too many rows to go on."""
+        return len(self.processes) + len(self.decisions) + len(self.activities) > self.MOST

@@ -3,6 +3,7 @@
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from pyworkflow.backend.sqlite.connection import (
     translated,
 )
 from pyworkflow.backend.sqlite.queries import queries
+from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
@@ -78,20 +80,25 @@ class SQLiteBackend(StoredBackend):
         self._reading = RLock()
         self._reached = 0
         self._time = 0
-        self._writer = open_database(self.path)
+        self._kept: Kept | None = None
+        self._version: int | None = None
         self._ticket: Ticket | None = None
         self._wake: WakeFile | None = None
-        if self.path == MEMORY:
-            self._reader = self._writer
-            self._reading = self._leader
-        else:
-            self._reader = open_reader(self.path)
-            with translated(self.path):
+        with translated(self.path), ExitStack() as opened:
+            self._writer = self._reader = open_database(self.path)
+            opened.callback(self._writer.close)
+            if self.path == MEMORY:
+                self._reading = self._leader
+            else:
+                self._reader = open_reader(self.path)
+                opened.callback(self._reader.close)
                 self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
+                opened.callback(self._ticket.close)
                 self._wake = WakeFile(f"{self.path}-wake", self._changes)
-        if self._own_clock:
-            with translated(self.path):
+                opened.callback(self._wake.close)
+            if self._own_clock:
                 self.clock = BootClock(self._anchored())
+            self._resources = opened.pop_all()
 
     def _changes(self) -> int:
         with self._reading:
@@ -162,7 +169,7 @@ class SQLiteBackend(StoredBackend):
         try:
             self._writer.execute("begin immediate")
             try:
-                unit = SQLiteUnit(self._writer, self._now())
+                unit = SQLiteUnit(self._writer, self._now(), self._still_good())
                 for submission in batch:
                     submission.results = self._run(unit, submission.works)
                 recorded = unit.flush()
@@ -170,6 +177,7 @@ class SQLiteBackend(StoredBackend):
                     self._reached = unit.now
                     self._writer.execute(queries()["set_meta"], ("reached", unit.now))
                 self._writer.execute("commit")
+                self._kept = unit.left()
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("rollback")
@@ -178,6 +186,12 @@ class SQLiteBackend(StoredBackend):
             if self._ticket is not None:
                 self._ticket.release()
         return recorded
+
+    def _still_good(self) -> Kept | None:
+        """Return what the last transaction has left, if nobody else has committed since; a failure of this one leaves nothing."""
+        kept, self._kept = self._kept, None
+        before, self._version = self._version, self._writer.execute("pragma data_version").get
+        return kept if before == self._version else None
 
     def _now(self) -> int:
         self._time = max(self._time, self.clock.now())
@@ -207,16 +221,11 @@ class SQLiteBackend(StoredBackend):
         super().close()
         _instances.discard(self)
         with self._leader, self._reading:
-            if self._wake is not None:
-                self._wake.close()
-            if self._ticket is not None:
-                self._ticket.close()
-            self._reader.close()
-            self._writer.close()
+            self._resources.close()
 
     def _after_fork(self) -> None:
         """Open everything anew in a child process: nothing of SQLite's may be shared across a fork."""
-        self._abandoned = (self._writer, self._reader, self._ticket, self._wake)
+        self._abandoned = self._resources
         if self.path == MEMORY:
             self._closed = True
             return

@@ -1,6 +1,6 @@
 """A transaction on the database: rows are loaded when the rules ask for them, and written together at the end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import apsw
@@ -19,11 +19,13 @@ from pyworkflow.backend.sqlite.rows import (
     new_activity,
     new_process,
     process_from,
+    stepped_process,
     timer_from,
     timer_values,
 )
-from pyworkflow.backend.sqlite.staged import Staged
+from pyworkflow.backend.sqlite.staged import Kept, Staged
 from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
     NEVER,
     SCHEDULED,
@@ -40,24 +42,50 @@ Pair = tuple[int, str]
 
 
 class SQLiteUnit(Looking):
-    """The work area of a transaction, or of a snapshot that is only read."""
+    """The work area of a transaction, or of a snapshot that is only read.
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
-        super().__init__(connection, now)
-        self._processes: Staged[int, ProcessRow] = Staged()
+    Args:
+        connection: Where to read and write.
+        now: The present instant.
+        kept: What the last transaction has left, if it is still good.
+    """
+
+    def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
+        super().__init__(connection, now, kept)
+        self._processes: Staged[int, ProcessRow] = Staged(self.kept.processes)
         self._latest: dict[str, int | None] = {}
-        self._inputs: dict[int, bytes] = {}
-        self._decisions: Staged[int, DecisionRow] = Staged()
-        self._activities: Staged[int, ActivityRow] = Staged()
+        self._new_inputs: dict[int, bytes] = {}
+        self._decisions: Staged[int, DecisionRow] = Staged(self.kept.decisions)
+        self._activities: Staged[int, ActivityRow] = Staged(self.kept.activities)
         self._numbers: dict[Pair, int | None] = {}
         self._timers: Staged[Pair, TimerRow] = Staged()
         self._children: Staged[Pair, ChildRow] = Staged()
         self._signals: set[Pair] = set()
-        self._counters: dict[str, int] = {}
+        self._counters = self.kept.counters
+        self._moved: dict[str, None] = {}
 
     def _one(self, name: str, values: Values, make: Callable[[Values], R]) -> R | None:
         found = self.rows(name, values)
         return make(found[0]) if found else None
+
+    # -- reading ahead -------------------------------------------------------------------------------------------------------------
+
+    def expect(self, decisions: Sequence[int], activities: Sequence[int]) -> None:
+        read = self._fetch(self._activities, "get_activity", activities, activity_from)
+        keys = [*decisions, *(row.key for row in read)]
+        self._fetch(self._processes, "process_by_key", keys, process_from)
+        self._fetch(self._decisions, "get_decision", keys, decision_from)
+
+    def _fetch(
+        self, staged: Staged[int, R], name: str, keys: Iterable[int], make: Callable[[Values], R]
+    ) -> list[R]:
+        """Read rows that are not there yet, and return them."""
+        wanted = [(key,) for key in dict.fromkeys(keys) if key not in staged.rows]
+        # One call for all: each call of the driver lets another thread have the interpreter.
+        found = {values[0]: make(values) for values in self.each(name, wanted)}
+        for (key,) in wanted:
+            staged.rows[key] = found.get(key)
+        return list(found.values())
 
     # -- what the rules read -------------------------------------------------------------------------------------------------------
 
@@ -78,11 +106,6 @@ class SQLiteUnit(Looking):
     def run_of(self, process_id: str, run: int) -> ProcessRow | None:
         found = self.rows("process_by_run", (process_id, run))
         return self._process(found[0]) if found else None
-
-    def input(self, key: int) -> bytes:
-        if key in self._inputs:
-            return self._inputs[key]
-        return bytes(self.rows("get_input", (key,))[0][0])
 
     def decision(self, key: int) -> DecisionRow | None:
         return self._decisions.get(key, lambda: self._one("get_decision", (key,), decision_from))
@@ -113,9 +136,9 @@ class SQLiteUnit(Looking):
         return self._children.get(pair, lambda: self._one("get_child", pair, child_from))
 
     def activities(self, key: int) -> list[ActivityRow]:
-        for values in self.rows("activities_of", (key,)):
-            self._activity(values)
-        return [row for row in self._activities.rows.values() if row is not None and row.key == key]
+        read = [self._activity(values) for values in self.rows("activities_of", (key,))]
+        new = (row for row in self._activities.written(self._activities.new) if row.key == key)
+        return [row for row in (*read, *new) if row is not None]
 
     def timers(self, key: int) -> list[TimerRow]:
         for values in self.rows("timers_of", (key,)):
@@ -132,30 +155,23 @@ class SQLiteUnit(Looking):
         return pair in self._signals or bool(self.rows("get_signal", pair))
 
     def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
-        staged = self._decisions
-        wanted = limit + len(staged.changed) + len(staged.dropped)
-        rows = [
-            staged.loaded(values[0], decision_from(values))
-            for values in self.rows("decisions_ready", (category, self.now, wanted))
-        ]
-        return self._ready(rows, staged, category, limit)
+        return self._ready("decisions_ready", self._decisions, decision_from, category, limit)
 
     def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
-        staged = self._activities
-        wanted = limit + len(staged.changed) + len(staged.dropped)
-        rows = [
-            self._activity(values)
-            for values in self.rows("activities_ready", (category, self.now, wanted))
-        ]
-        return self._ready(rows, staged, category, limit)
+        return self._ready("activities_ready", self._activities, activity_from, category, limit)
 
     def _ready(
-        self, read: list[Any], staged: Staged[int, Any], category: str, limit: int
+        self,
+        name: str,
+        staged: Staged[int, Any],
+        make: Callable[[Values], Any],
+        category: str,
+        limit: int,
     ) -> list[Any]:
-        """Return rows that are still ready: those of the database first, then those that this transaction has made so."""
-        fresh = [*staged.written(staged.changed), *staged.written(staged.new)]
+        """Return rows that are ready: those of the database first, then those that this transaction has made so."""
         ready: dict[int, Any] = {}
-        for row in [*read, *fresh]:
+
+        def look(row: Any) -> bool:
             if (
                 row is not None
                 and row.state == SCHEDULED
@@ -163,9 +179,23 @@ class SQLiteUnit(Looking):
                 and row.ready <= self.now
             ):
                 ready[id(row)] = row
-                if len(ready) == limit:
+            return len(ready) == limit
+
+        # Rows that this transaction has changed or dropped may come first.
+        most = limit + len(staged.changed) + len(staged.dropped)
+        full = False
+        for values in self.connection.execute(self.statements[name], (category, self.now, most)):
+            key = values[0]
+            row = staged.rows[key] if key in staged.rows else staged.loaded(key, make(values))
+            if full := look(row):
+                break
+        if not full:
+            for row in staged.written(staged.changed | staged.new):
+                if look(row):
                     break
-        return list(ready.values())
+        rows = list(ready.values())
+        self._fetch(self._processes, "process_by_key", [row.key for row in rows], process_from)
+        return rows
 
     def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:
         # The sweep comes first in a transaction, so nothing is staged yet.
@@ -186,6 +216,7 @@ class SQLiteUnit(Looking):
             found = self.rows("get_meta", (counter,))
             self._counters[counter] = int(found[0][0]) if found else 0
         self._counters[counter] += 1
+        self._moved[counter] = None
         return self._counters[counter]
 
     def next_key(self) -> int:
@@ -197,7 +228,7 @@ class SQLiteUnit(Looking):
     def add_process(self, row: ProcessRow, input: bytes) -> None:
         self._processes.add(row.key, row)
         self._latest[row.id] = row.key
-        self._inputs[row.key] = input
+        self._inputs[row.key] = self._new_inputs[row.key] = input
 
     def add(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         if isinstance(row, DecisionRow):
@@ -266,17 +297,36 @@ class SQLiteUnit(Looking):
         self.many("drop_child", list(self._children.dropped))
         self._put("put_child", self._children, child_values)
         self.many("add_signal", list(self._signals))
-        self.many("set_meta", list(self._counters.items()))
+        self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
         return _numbered(recorded, last_cursor)
 
     def _flush_processes(self) -> None:
         processes = self._processes
         new = processes.written(processes.new)
         self.many("add_process", [new_process(row) for row in new])
-        self.many("add_input", list(self._inputs.items()))
+        self.many("add_input", list(self._new_inputs.items()))
         self.many("add_tag", [(tag, row.key) for row in new for tag in row.tags])
         changed = processes.written(processes.changed)
-        self.many("set_process", [changed_process(row) for row in changed])
+        # The status is in many indexes, which a statement that names it has to write.
+        steps = [row for row in changed if row.status == OPEN and row.parent_key is None]
+        self.many("step_process", [stepped_process(row) for row in steps])
+        if len(steps) < len(changed):
+            rest = [row for row in changed if row.status != OPEN or row.parent_key is not None]
+            self.many("set_process", [changed_process(row) for row in rest])
+
+    def left(self) -> Kept:
+        """Return what the next transaction may begin with, once this one is committed."""
+        kept = self.kept
+        if kept.full():
+            return Kept()
+        for number in self._activities.dropped:
+            kept.activities.pop(number, None)
+        for key in self._processes.changed:
+            row = kept.processes.get(key)
+            if row is not None and row.status != OPEN:
+                del kept.processes[key]
+                kept.decisions.pop(key, None)
+        return kept
 
     def _put(self, name: str, staged: Staged[Any, R], values: Callable[[R], Values]) -> None:
         rows = [*staged.written(staged.new), *staged.written(staged.changed)]

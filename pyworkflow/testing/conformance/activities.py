@@ -159,3 +159,19 @@ class Activities(Contract):
         self.decide(backend, ScheduleActivity("charge", id="a"))
 
         assert self.activity(backend).activity_execution.id == "a"
+
+    def test_events_tell_which_worker(self, backend: Backend) -> None:
+        process_id = self.start(backend)
+        task = backend.poll_decision_task(identity="decider 1")
+        assert task is not None
+        backend.complete_decision_task(task, ScheduleActivity("charge"))
+        assert backend.poll_activity_task(identity="worker 1") is not None
+
+        events = backend.history(process_id)
+
+        assert [getattr(event, "identity", None) for event in events] == [
+            None,
+            "decider 1",
+            None,
+            "worker 1",
+        ]

@@ -11,6 +11,7 @@ from pyworkflow.errors import StaleTaskError
 from pyworkflow.event import ActivityEvent
 from pyworkflow.process import Status
 from pyworkflow.result import ActivityCompleted, ActivityTimedOut
+from pyworkflow.retry import Retry
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.conformance.base import Contract, types
 
@@ -85,6 +86,16 @@ class Timeouts(Contract):
 
         assert isinstance(event, ActivityEvent)
         assert event.result == ActivityTimedOut("start_to_close")
+
+    def test_timeouts_that_would_come_at_the_same_instant_come_once(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        process_id = self.scheduled(backend, execution_timeout=60, retry=Retry(2, 10))
+        self.activity(backend)
+        clock.advance(60)
+
+        assert types(backend, process_id)[-1] == "activity_attempt"
+        assert [p.state for p in backend.pending(process_id)] == ["delayed"]
 
     def test_daylight_saving_changes_nothing(self, backend: Backend, clock: FakeClock) -> None:
         before = os.environ.get("TZ")

@@ -1,10 +1,10 @@
-"""``./do bench``: W1 to W6 on memory and SQLite, beside the hand-written loop, in one run."""
+"""``./do bench``: W1 to W7 on memory and SQLite, beside the hand-written loop, in one run."""
 
 import argparse
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks import workloads
+from benchmarks import replayed, workloads
 from benchmarks.measure import Figure, machine, paired, table
 from benchmarks.raw import MemoryStore, SQLiteStore
 from benchmarks.work import order
@@ -97,6 +97,26 @@ class Bench:
             what = f"processes/s, {workers} OS processes (limit: one alone)"
             yield Figure("W6", self.name, what, rate, alone)
 
+    def w7(self) -> Iterator[Figure]:
+        """Plain async code, replayed."""
+        runs = [replayed.stored(self.backend, LONG) for _ in range(self.repeat)]
+        first, ratio = median(r[0] for r in runs), median(r[1] / r[0] for r in runs)
+        yield Figure("W7", self.name, "µs a step of async code, at the start", first * 1e6)
+        yield Figure("W7", self.name, "step at 10,000 events / step at the start", ratio)
+        if self.name != "memory":
+            return
+        chains = [replayed.chain(10_000) for _ in range(self.repeat)]
+        yield Figure(
+            "W7", "none", "µs a decision, at the start", median(c[0] for c in chains) * 1e6
+        )
+        yield Figure(
+            "W7", "none", "µs a decision, at 10,000 events", median(c[1] for c in chains) * 1e6
+        )
+        yield Figure("W7", "none", "ms to replay 10,000 events", median(c[2] for c in chains) * 1e3)
+        for width in (1_000, 10_000):
+            seconds = median(replayed.fan(width) for _ in range(self.repeat))
+            yield Figure("W7", "none", f"µs an activity, {width:,} gathered", seconds * 1e6)
+
 
 def main() -> None:
     """Measure and print the table."""
@@ -105,7 +125,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
-    works = [work.lower() for work in given.works] or ["w1", "w2", "w3", "w4", "w5", "w6"]
+    works = [work.lower() for work in given.works] or ["w1", "w2", "w3", "w4", "w5", "w6", "w7"]
     figures: list[Figure] = []
     for name, backend, store in STORES:
         bench = Bench(name, backend, store, given.processes, given.repeat)

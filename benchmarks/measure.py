@@ -14,7 +14,7 @@ class Figure(Struct, frozen=True):
     """One measured quantity.
 
     Attributes:
-        work: The workload, ``W1`` to ``W6``.
+        work: The workload, ``W1`` to ``W7``.
         store: What it ran on.
         what: The quantity and its unit.
         ours: pyworkflow's median.

@@ -19,6 +19,9 @@
     ├── ProcessClosedError
     ├── UnsupportedByBackendError
     ├── TimedOutError                 a wait ended before what it waited for
+    ├── NondeterminismError           replayed code does not decide what the history holds
+    ├── BlockedDecisionError          replayed code holds its thread up
+    ├── ForbiddenInWorkflowError      replayed code does what only an activity may
     └── BackendUnavailableError       the store cannot be reached, read or written now
         ├── BackendFullError          no space left for the store
         ├── BackendReadOnlyError      the store cannot be written
@@ -174,6 +177,31 @@ class UnsupportedByBackendError(PyworkflowError):
 
 class TimedOutError(PyworkflowError, TimeoutError):
     """A wait ended before what it waited for happened."""
+
+
+class NondeterminismError(PyworkflowError):
+    """Replayed code does not decide what the history of its process holds. Nothing was written.
+
+    Attributes:
+        process_id: The process.
+        comparison: History and code side by side.
+    """
+
+    def __init__(self, process_id: str | None, comparison: str) -> None:
+        super().__init__(process_id, comparison)
+        self.process_id = process_id
+        self.comparison = comparison
+
+    def __str__(self) -> str:
+        return f"process {self.process_id!r}: {self.comparison}"
+
+
+class BlockedDecisionError(PyworkflowError):
+    """Replayed code did not come back to its event loop in time; nobody waits for it any more."""
+
+
+class ForbiddenInWorkflowError(PyworkflowError, RuntimeError):
+    """Replayed code did what cannot be replayed; the message says what to do instead."""
 
 
 class BackendUnavailableError(PyworkflowError):

@@ -99,6 +99,15 @@ class History(Sequence[Event]):
         shorter._length = min(length, self._length)
         return shorter
 
+    def continues(self, earlier: "History") -> bool:
+        """Tell whether an earlier history is the beginning of this one, its times included; at once for two views of one list."""
+        if self._length < earlier._length:
+            return False
+        if self._tally.events is earlier._tally.events:
+            return True
+        pairs = zip(earlier, self, strict=False)
+        return all(a == b and a.datetime == b.datetime for a, b in pairs)
+
     def __len__(self) -> int:
         return self._length
 

@@ -168,6 +168,22 @@ class Manager:
         """Return the events of a process after the first `since`."""
         return self.backend.history(_id(process), since)
 
+    def query(self, process: Process | str, question: str, *arguments: Json) -> Json:
+        """Ask the workflow of a process, open or closed, about its present state. Needs no worker, and changes nothing.
+
+        Args:
+            process: The process or its id.
+            question: The name of a query of the workflow.
+            arguments: What the query takes.
+
+        Raises:
+            UnknownProcessError: There is no such process.
+            UnknownWorkflowError: This program does not have its workflow.
+            InvalidRequestError: The workflow does not know the question.
+        """
+        asked = self.backend.process_by_id(_id(process))
+        return self._workflow(asked.workflow).answer(asked, question, *arguments)
+
     def wait_for_process(self, process: Process | str, timeout: float | None = None) -> Process:
         """Return a process as soon as it is closed; see `Backend.wait_for_process`."""
         return self.backend.wait_for_process(_id(process), timeout)
@@ -203,7 +219,9 @@ class Manager:
         Raises:
             UnknownWorkflowError: This program does not have it.
         """
-        name = task.process.workflow
+        return self._workflow(task.process.workflow)
+
+    def _workflow(self, name: str) -> Workflow:
         if name not in self._workflows:
             raise UnknownWorkflowError(name, "this program does not have it")
         return self._workflows[name]()

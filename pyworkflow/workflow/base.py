@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, ScheduleActivity
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.process import Process
 
 Decidable = Any
@@ -42,6 +44,16 @@ class Workflow:
         returned is recorded, never worked out again: a decider may read the clock, a database or a flag.
         """
         raise TypeError(f"workflow {self.name!r} does not say what to decide")
+
+    def answer(self, process: Process, question: str, *arguments: Json) -> Json:
+        """Answer a question about a process from its history, without deciding anything.
+
+        Raises:
+            InvalidRequestError: The workflow does not know the question.
+        """
+        raise InvalidRequestError(
+            f"query {question!r}", f"workflow {self.name!r} answers no queries"
+        )
 
 
 @overload

@@ -1,0 +1,318 @@
+"""An event loop whose only clock and only input are a history: what runs on it runs again the same way.
+
+asyncio's own futures, tasks, locks, queues, task groups and timeouts work on it unchanged, because all they use of a loop is here. Delays
+become durable timers. The rest of a loop is refused with advice.
+"""
+
+import asyncio
+import inspect
+import logging
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from types import CoroutineType
+from typing import Any, Protocol, TypeVar
+
+from pyworkflow.errors import BlockedDecisionError
+from pyworkflow.replay.failures import Dropped, refuse
+from pyworkflow.replay.forbidden import LOOP, forbid
+from pyworkflow.replay.operation import NumberedFuture, NumberedTask
+
+T = TypeVar("T")
+
+log = logging.getLogger("pyworkflow.replay")
+
+MAX_TURNS = 1_000_000
+"""Callbacks between two events of a history, after which code counts as going in circles."""
+
+MAX_CLOSINGS = 100
+"""Blocks that clean up in one coroutine, one around the other, that are left when it is let go."""
+
+_TASKS_FILE = asyncio.tasks.__file__
+
+
+class Timers(Protocol):
+    """What starts and cancels durable timers for a loop."""
+
+    def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
+        """Have a handle run after some seconds."""
+
+    def cancel_timer(self, handle: asyncio.TimerHandle) -> None:
+        """Have a handle never run."""
+
+
+class Condition:
+    """A predicate that somebody waits for."""
+
+    def __init__(self, holds: Callable[[], object], waiter: "asyncio.Future[None]") -> None:
+        self.holds = holds
+        self.waiter = waiter
+
+    def settle(self) -> bool:
+        """End the waiting if the predicate holds or raises; tell whether nobody waits any more."""
+        if not self.waiter.done():
+            try:
+                if self.holds():
+                    self.waiter.set_result(None)
+            except Exception as error:
+                self.waiter.set_exception(error)
+        return self.waiter.done()
+
+
+class DeterministicLoop(asyncio.AbstractEventLoop):
+    """Runs callbacks in the order in which they became ready, until none is.
+
+    Args:
+        timers: What makes delays durable.
+    """
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._ready: deque[asyncio.Handle] = deque()
+        self._tasks: dict[NumberedTask[Any], None] = {}
+        self._numbers = 0
+        self._conditions: list[Condition] = []
+        self._now = 0.0
+        self.turns = 0
+        self.error: BaseException | None = None
+        self.over = False
+
+    # -- what is driven from outside -----------------------------------------------------------------------------------------------
+
+    def run(self, now: float) -> None:
+        """Run until nothing is ready.
+
+        Args:
+            now: What the loop's time is meanwhile.
+
+        Raises:
+            BlockedDecisionError: It never comes to rest.
+        """
+        self._now = now
+        limit = self.turns + MAX_TURNS
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            while True:
+                self._run_ready(limit)
+                if not self._check_conditions():
+                    return
+        finally:
+            events._set_running_loop(before)
+
+    def _run_ready(self, limit: int) -> None:
+        ready = self._ready
+        while ready:
+            handle = ready.popleft()
+            self.turns += 1
+            if not handle.cancelled():
+                handle._run()
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            if self.over:
+                refuse()
+            if self.turns > limit:
+                raise BlockedDecisionError(
+                    f"the workflow never comes to rest: {MAX_TURNS} turns of its loop without waiting for anything"
+                )
+
+    def _check_conditions(self) -> bool:
+        if not self._conditions:
+            return False
+        waiting = self._conditions
+        self._conditions = [condition for condition in waiting if not condition.settle()]
+        return len(self._conditions) < len(waiting)
+
+    def until(self, condition: Condition) -> None:
+        """Resolve a condition's waiter as soon as it holds when the loop comes to rest."""
+        self._conditions.append(condition)
+
+    def fire(self, handle: asyncio.TimerHandle) -> None:
+        """Have a timer's callback run next."""
+        self._ready.append(handle)
+
+    def drop(self) -> None:
+        """Let go of all tasks. Their ``finally`` blocks run as they do for any coroutine that is let go; whatever they ask for is refused."""
+        self.over = True
+        self._ready.clear()
+        self._conditions.clear()
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            for task in list(self._tasks):
+                _close(task)
+        finally:
+            events._set_running_loop(before)
+            self._tasks.clear()
+
+    # -- what asyncio uses ---------------------------------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """Return the next place in the order of this loop."""
+        self._numbers += 1
+        return self._numbers
+
+    def time(self) -> float:
+        """Return the time of the history, in seconds since 1970."""
+        return self._now
+
+    def get_debug(self) -> bool:
+        """Tell that it is not debugged."""
+        return False
+
+    def is_running(self) -> bool:
+        """Tell that it runs: only code on it can ask."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Tell whether the run is over."""
+        return self.over
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a new future."""
+        return NumberedFuture(self.number(), self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: "Coroutine[Any, Any, T] | asyncio.Future[T]",
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **settings: Any,
+    ) -> "asyncio.Task[T]":
+        """Return a new task of a coroutine, or of something that has begun already."""
+        _refuse_set_order()
+        work = _awaiting(coro) if asyncio.isfuture(coro) else coro
+        task = NumberedTask(self.number(), work, self, name, context)
+        task.forget_quietly()
+        if self.over:
+            # A block that cleans up begins something: it gets a task that never runs.
+            _close(task)
+            return task
+        # Held until it is done: a task that only it itself knows of would vanish at some collection of garbage.
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        assert isinstance(task, NumberedTask)  # noqa: S101 - the loop makes no others
+        self._tasks.pop(task, None)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback after those that are ready."""
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self.over:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback after a durable timer."""
+        handle = asyncio.TimerHandle(self._now + delay, callback, args, self, context)
+        if not self.over:
+            self._timers.start_timer(handle, delay)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback at a time of this loop."""
+        # A sum and a difference of large floats: what is beyond microseconds is noise.
+        delay = max(0.0, round(when - self._now, 6))
+        return self.call_later(delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if not self.over:
+            self._timers.cancel_timer(handle)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Have the decision fail where a callback raised; log what else goes wrong."""
+        error = context.get("exception")
+        if self.over or isinstance(error, Dropped):
+            return
+        if isinstance(error, BaseException) and "handle" in context:
+            self.error = self.error or error
+            return
+        # Tasks that nobody awaited end up here when they are collected, at any time and in any thread.
+        log.error("%s", context.get("message"), exc_info=error)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Do the same."""
+        self.call_exception_handler(context)
+
+
+def _forbidden(name: str) -> Callable[..., Any]:
+    advice = LOOP.get(name, LOOP_OTHERS)
+
+    def refused(self: DeterministicLoop, *args: Any, **kwargs: Any) -> Any:
+        forbid(f"loop.{name}()", advice)
+
+    refused.__name__ = name
+    return refused
+
+
+LOOP_OTHERS = (
+    "this loop knows no files, sockets or pipes: do it in an activity, and await self.activity(...)"
+)
+
+for _name in dir(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and _name not in vars(DeterministicLoop):
+        setattr(DeterministicLoop, _name, _forbidden(_name))
+
+
+async def _awaiting(future: "asyncio.Future[T]") -> T:
+    return await future
+
+
+def _refuse_set_order() -> None:
+    """Refuse tasks that ``asyncio.as_completed`` makes of a set of bare coroutines: their order is that of their addresses."""
+    frame = inspect.currentframe()
+    for _ in range(5):
+        frame = None if frame is None else frame.f_back
+        if frame is None:
+            return
+        asked = frame.f_code.co_qualname.startswith(("as_completed", "_AsCompletedIterator"))
+        if asked and frame.f_code.co_filename == _TASKS_FILE:
+            forbid(
+                "asyncio.as_completed() of bare coroutines",
+                "it starts them in no particular order; make tasks of them first, with asyncio.create_task(...)",
+            )
+
+
+def _close(task: "asyncio.Task[Any]") -> None:
+    """Close the coroutine of a task and all that it awaits, the innermost first: none is left to be closed when it is collected."""
+    chain: list[Any] = []
+    awaited: Any = task.get_coro()
+    while isinstance(awaited, CoroutineType):
+        chain.append(awaited)
+        awaited = awaited.cr_await
+    for coroutine in reversed(chain):
+        _close_one(coroutine)
+
+
+def _close_one(coroutine: Any) -> None:
+    for _ in range(MAX_CLOSINGS):
+        try:
+            coroutine.close()
+        except RuntimeError:
+            # A block that cleans up awaits, although nobody will ever go on with it: on to the next one.
+            continue
+        except (Dropped, ValueError):
+            # Refused; or still executing, in a thread that nobody waits for.
+            return
+        except BaseException:
+            log.debug("a coroutine that was let go raised", exc_info=True)
+        return

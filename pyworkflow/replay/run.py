@@ -1,0 +1,434 @@
+"""One process whose code is run along its history: alive between decisions, and made again from the history whenever that is needed."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from datetime import UTC
+from datetime import datetime as DateTime
+from hashlib import sha256
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pyworkflow.codec import Json
+from pyworkflow.decision import (
+    Decision,
+    RecordMarker,
+    ScheduleActivity,
+    StartChildProcess,
+    Timer,
+)
+from pyworkflow.errors import NondeterminismError, PyworkflowError
+from pyworkflow.event import (
+    ActivityEvent,
+    CancelRequestedEvent,
+    ChildProcessEvent,
+    DecisionRejectedEvent,
+    Event,
+    ProcessStartedEvent,
+    SignalEvent,
+    TimerEvent,
+)
+from pyworkflow.history import History
+from pyworkflow.process import Process
+from pyworkflow.replay.arguments import call_of, plain
+from pyworkflow.replay.commands import Commands, Key
+from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, side_by_side
+from pyworkflow.replay.ending import ending
+from pyworkflow.replay.failures import (
+    ChildNotStarted,
+    SideEffectFailed,
+    child_failure,
+    raised,
+    refuse,
+)
+from pyworkflow.replay.forbidden import unguarded
+from pyworkflow.replay.info import Info
+from pyworkflow.replay.loop import Condition, DeterministicLoop
+from pyworkflow.replay.mailbox import Mailbox
+from pyworkflow.replay.operation import NumberedFuture, Operation
+from pyworkflow.replay.windows import Reader, Window
+from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
+from pyworkflow.signal import Signal
+from pyworkflow.values import check_name, check_seconds
+
+if TYPE_CHECKING:
+    from pyworkflow.replay.workflow import ReplayWorkflow
+
+T = TypeVar("T")
+
+EPOCH = DateTime(1970, 1, 1, tzinfo=UTC)
+
+_OURS = ("pyworkflow.replay", "asyncio")
+
+
+class StaleRunError(Exception):
+    """A run has gone on from a decision that did not count: it is made again from the history."""
+
+
+class Run:
+    """The code of one process, as far as its history has come.
+
+    Args:
+        workflow: The workflow object whose code runs.
+        process: The process.
+    """
+
+    def __init__(self, workflow: "ReplayWorkflow", process: Process) -> None:
+        self.workflow = workflow
+        self.process = process
+        self.history = History()
+        # The rest of a loop's methods is added to the class by name.
+        self.loop = DeterministicLoop(self)  # type: ignore[abstract]
+        self.random = Random(self.seed("random"))  # noqa: S311 - to be the same again is its purpose
+        self.uuids = Random(self.seed("uuid"))  # noqa: S311
+        self.commands = Commands()
+        self.now = process.started or EPOCH
+        self._reader = Reader()
+        self._made: list[Decision] = []
+        self._places: list[str] = []
+        self._window = Window([], 0, None)
+        self._main: asyncio.Task[Any] | None = None
+        self._operations: dict[Key, Operation[Any]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timer_ids: dict[int, str] = {}
+        self._mailbox = Mailbox()
+        self._patches: dict[str, bool] = {}
+        self._cancel_requested = False
+        self._cancel_details: Json = None
+        self._mismatch: NondeterminismError | None = None
+        self._failure: BaseException | None = None
+
+    def seed(self, purpose: str) -> str:
+        """Return a text that is this process's own, and the same in every replay."""
+        process = self.process
+        told = f"{purpose}|{process.workflow}|{process.id}|{process.run}|{process.started}"
+        return sha256(told.encode()).hexdigest()
+
+    # -- along the history ---------------------------------------------------------------------------------------------------------
+
+    def advance(self, history: History, *, beyond: bool = False) -> list[Decision]:
+        """Run the code to the end of a history; return what it decides there.
+
+        Args:
+            history: The history; it begins with the one that was given before.
+            beyond: Whether to run on over events that no decision has been shown yet.
+
+        Raises:
+            NondeterminismError: The code decides something else than the history holds.
+            StaleRunError: What was decided before did not count.
+        """
+        decided: list[Decision] = []
+        for window in self._reader.windows(history, beyond=beyond):
+            if window is None:
+                raise StaleRunError
+            decided = self._decide(window)
+        self.history = history
+        return decided
+
+    @property
+    def finished(self) -> bool:
+        """Whether the code has come to its end."""
+        return self._failure is not None or (self._main is not None and self._main.done())
+
+    def drop(self) -> None:
+        """Let go of the code, wherever it is."""
+        self.loop.drop()
+
+    def _decide(self, window: Window) -> list[Decision]:
+        if window is not self._window:
+            self._window = window
+            self.now = window.time or self.now
+            self._places = []
+            self._made = self._run(window)
+        if window.decided is not None:
+            self._compare(window.decided)
+        return self._made
+
+    def _run(self, window: Window) -> list[Decision]:
+        time = self.now.timestamp()
+        for event in window.events:
+            self._tell(event)
+            if not self.finished:
+                self.loop.run(time)
+            if self._mismatch is not None:
+                raise self._mismatch
+        made = self.commands.take()
+        if self.finished:
+            main = self._main
+            assert main is not None  # noqa: S101 - it has finished
+            parks_on = self.workflow.parks_on
+            made.append(ending(main, self._failure, self._cancel_details, parks_on))
+        return made
+
+    def _compare(self, recorded: list[Decision]) -> None:
+        payloads = self.workflow.compare_payloads
+        if differ(recorded, self._made, payloads):
+            raise self._mismatch_with(recorded, self._made)
+
+    def _mismatch_with(self, recorded: list[Decision], made: list[Decision]) -> NondeterminismError:
+        places = self._places if len(self._places) == len(made) else []
+        shown = side_by_side(
+            self.process.workflow,
+            self._window.number,
+            recorded,
+            made,
+            places,
+            self.workflow.compare_payloads,
+        )
+        return NondeterminismError(self.process.id, shown)
+
+    # -- events --------------------------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case ProcessStartedEvent():
+                self._start()
+            case ActivityEvent():
+                self._end_activity(event)
+            case TimerEvent():
+                self._fire(event.timer.id)
+            case SignalEvent():
+                self._receive(event.signal)
+            case ChildProcessEvent():
+                self._end_child(event)
+            case CancelRequestedEvent():
+                self._request_cancel(event.details)
+            case DecisionRejectedEvent():
+                self._reject(event.decision, event.reason)
+            case _:
+                pass
+
+    def _start(self) -> None:
+        run = self.workflow.run
+        args, kwargs = call_of(run, self.process.input, f"input of workflow {self.workflow.name!r}")
+        self._main = self.loop.create_task(run(*args, **kwargs), name="run")
+
+    def _end_activity(self, event: ActivityEvent) -> None:
+        execution, result = event.activity_execution, event.result
+        operation = self._ended("activity", execution.id)
+        if operation is None:
+            return
+        if isinstance(result, ActivityCompleted):
+            operation.succeed(result.result)
+        else:
+            operation.fail(raised(result, execution))
+
+    def _end_child(self, event: ChildProcessEvent) -> None:
+        operation = self._ended("child", event.process_id)
+        if operation is None:
+            return
+        if isinstance(event.result, ProcessCompleted):
+            operation.succeed(event.result.result)
+        else:
+            operation.fail(child_failure(event.process_id, event.workflow or "", event.result))
+
+    def _ended(self, kind: str, id: str) -> Operation[Any] | None:
+        self.commands.ended(kind, id)
+        return self._operations.pop((kind, id), None)
+
+    def _fire(self, timer_id: str) -> None:
+        self.commands.ended("timer", timer_id)
+        handle = self._timers.pop(timer_id, None)
+        if handle is not None:
+            self._timer_ids.pop(id(handle), None)
+            self.loop.fire(handle)
+
+    def _receive(self, signal: Signal) -> None:
+        handler = self.workflow.handler_of(signal.name)
+        if handler is not None:
+            if not self.finished:
+                self.loop.call_soon(self._handle, handler, signal)
+            return
+        self._mailbox.put(signal.name, signal.data)
+
+    def _handle(self, handler: Callable[..., Any], signal: Signal) -> None:
+        try:
+            args, kwargs = call_of(handler, signal.data, f"data of signal {signal.name!r}")
+            returned = handler(*args, **kwargs)
+        except (
+            BaseException
+        ) as error:  # of users' code: what becomes of it is decided with the window
+            self._failure = self._failure or error
+            return
+        if asyncio.iscoroutine(returned):
+            task = self.loop.create_task(returned, name=f"signal {signal.name}")
+            task.add_done_callback(self._handled)
+
+    def _handled(self, task: "asyncio.Task[Any]") -> None:
+        # A handler that fails fails the process, as it would if `run` had called it.
+        error = None if task.cancelled() else task.exception()
+        self._failure = self._failure or error
+
+    def _request_cancel(self, details: Json) -> None:
+        # Once: a second request would interrupt the compensation that the first has begun.
+        if not self._cancel_requested and self._main is not None:
+            self._cancel_requested = True
+            self._cancel_details = details
+            self._main.cancel()
+
+    def _reject(self, decision: Decision, reason: str) -> None:
+        match decision:
+            case StartChildProcess():
+                child = decision.process
+                operation = self._ended("child", child.id)
+                if operation is not None:
+                    operation.fail(ChildNotStarted(child.id, child.workflow, None, reason))
+            case ScheduleActivity():
+                operation = self._ended("activity", decision.id)
+                if operation is not None:
+                    operation.fail(ActivityFailed(reason))
+            case Timer():
+                raise PyworkflowError(f"timer {decision.id!r} could not be started: {reason}")
+            case _:
+                # What was to be told or canceled is not there any more.
+                pass
+
+    # -- what the code asks for ----------------------------------------------------------------------------------------------------
+
+    def begin(
+        self, kind: str, id: str, decision: Decision, convert: Callable[[Any], T] | None
+    ) -> Operation[T]:
+        """Decide something that will end, and return what to await."""
+        self.listen()
+        if (kind, id) in self._operations:
+            raise ValueError(f"{kind} {id!r} is open already")
+        operation: Operation[T] = self._operation(kind, id, convert)
+        self._operations[kind, id] = operation
+        self._note()
+        self.commands.open(kind, id, decision)
+        return operation
+
+    def _operation(self, kind: str, id: str, convert: Callable[[Any], T] | None) -> Operation[T]:
+        return Operation(self.loop.number(), self.loop, kind, id, self._withdraw, convert)
+
+    def _withdraw(self, operation: Operation[Any]) -> None:
+        if self.loop.over:
+            return
+        if operation.kind != "signal":
+            self._operations.pop((operation.kind, operation.id), None)
+            self.commands.cancel(operation.kind, operation.id)
+
+    def decide(self, decision: Decision) -> None:
+        """Decide something that nobody awaits."""
+        self.listen()
+        self._note()
+        self.commands.add(decision)
+
+    def wait_for_signal(self, name: str, convert: Callable[[Any], T] | None) -> Operation[T]:
+        """Return what ends with the next signal of a name."""
+        self.listen()
+        operation: Operation[T] = self._operation(
+            "signal", check_name(name, "signal name"), convert
+        )
+        self._mailbox.ask(name, operation)
+        return operation
+
+    async def wait_until(self, holds: Callable[[], object]) -> None:
+        """Return as soon as a predicate holds."""
+        self.listen()
+        if holds():
+            return
+        waiter: NumberedFuture[None] = NumberedFuture(self.loop.number(), self.loop)
+        self.loop.until(Condition(holds, waiter))
+        await waiter
+
+    def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
+        """Have a handle run after some seconds."""
+        delay = float(check_seconds(delay, "delay"))
+        timer_id = self.commands.next_id("timer")
+        self._timers[timer_id] = handle
+        self._timer_ids[id(handle)] = timer_id
+        self._note()
+        self.commands.open("timer", timer_id, Timer(delay, None, timer_id))
+
+    def cancel_timer(self, handle: asyncio.TimerHandle) -> None:
+        """Have a handle never run."""
+        timer_id = self._timer_ids.pop(id(handle), None)
+        if timer_id is not None:
+            del self._timers[timer_id]
+            self.commands.cancel("timer", timer_id)
+
+    def listen(self) -> None:
+        """Refuse to go on if the run is over.
+
+        Raises:
+            Dropped: It is.
+        """
+        if self.loop.over:
+            refuse()
+
+    def _note(self) -> None:
+        self._places.append(_place())
+
+    # -- what is recorded ----------------------------------------------------------------------------------------------------------
+
+    def _recorded(self, name: str) -> list[RecordMarker]:
+        decided = self._window.decided or ()
+        return [d for d in decided if isinstance(d, RecordMarker) and d.name == name]
+
+    def patched(self, change: str) -> bool:
+        """Tell whether the process takes the changed path; see `ReplayWorkflow.patched`."""
+        self.listen()
+        if change not in self._patches:
+            old = self._window.decided is not None
+            new = not old or any(m.details == change for m in self._recorded(PATCHED))
+            self._patches[change] = new
+            if new:
+                self.decide(RecordMarker(PATCHED, change))
+        return self._patches[change]
+
+    def side_effect(self, function: Callable[[], T], convert: Callable[[Any], T] | None) -> T:
+        """Return what a function returned the first time; see `ReplayWorkflow.side_effect`."""
+        self.listen()
+        number = self.commands.next_id(SIDE_EFFECT)
+        if self._window.decided is None:
+            details = _performed(number, function)
+        else:
+            found = (m.details for m in self._recorded(SIDE_EFFECT) if m.details["id"] == number)
+            details = next(found, cast("dict[str, Json]", {}))
+            if not details:
+                made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
+                self._note()
+                self._mismatch = self._mismatch_with(self._window.decided, made)
+                raise self._mismatch
+        self.decide(RecordMarker(SIDE_EFFECT, details))
+        if "error" in details:
+            raise SideEffectFailed(details["error"])
+        value: Any = details.get("value")
+        returned: T = value if convert is None else convert(value)
+        return returned
+
+    def info(self) -> Info:
+        """Return what the code may know of its process."""
+        process = self.process
+        return Info(
+            process.workflow,
+            process.id,
+            process.input,
+            process.tags,
+            process.parent,
+            process.run,
+            process.started,
+            self._window.number,
+            self._cancel_requested,
+            self._window.decided is not None,
+        )
+
+
+def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
+    try:
+        with unguarded():
+            value = function()
+    except Exception as error:
+        return {"id": number, "error": f"{type(error).__name__}: {error}"}
+    return {"id": number, "value": plain(value, "value of a side effect")}
+
+
+def _place() -> str:
+    """Return the file and line of the users' code that asks."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"

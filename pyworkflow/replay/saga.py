@@ -1,0 +1,59 @@
+"""Undoing what was done, when the rest fails or is canceled."""
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import ParamSpec, Self
+
+from pyworkflow.replay.failures import ContinueAsNew, Dropped
+
+P = ParamSpec("P")
+
+
+class Saga:
+    """Compensations, run in reverse order when the block of ``async with`` is left by an exception or by cancellation.
+
+    Each runs, whatever becomes of the others; what they raise is added to the exception that began it, as notes. The exception goes on.
+    """
+
+    def __init__(self) -> None:
+        self._compensations: list[Callable[[], Awaitable[object]]] = []
+
+    def compensate(
+        self, undo: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Add what undoes the step before.
+
+        Args:
+            undo: Called with the arguments, and awaited: ``self.activity``, for example, with an activity.
+            args: Its arguments.
+            kwargs: Its arguments by name.
+        """
+        self._compensations.append(lambda: undo(*args, **kwargs))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, ContinueAsNew | Dropped | GeneratorExit):
+            return
+        for failure in await self.undo():
+            error.add_note(f"a compensation failed: {type(failure).__name__}: {failure}")
+
+    async def undo(self) -> list[Exception]:
+        """Run the compensations now, the last first; return what they raised."""
+        failures: list[Exception] = []
+        while self._compensations:
+            compensation = self._compensations.pop()
+            try:
+                await compensation()
+            except Exception as error:
+                failures.append(error)
+        return failures
+
+    def __len__(self) -> int:
+        return len(self._compensations)

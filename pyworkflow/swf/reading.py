@@ -6,6 +6,7 @@ leaves no trace.
 """
 
 from collections.abc import Iterable
+from datetime import datetime as DateTime
 from typing import Any
 
 from pyworkflow.event import DecisionStartedEvent, DecisionTimedOutEvent, Event
@@ -35,6 +36,7 @@ class Reader:
         self._shown: History | None = None
         self._start: DecisionStartedEvent | None = None
         self._start_id = 0
+        self._start_at: DateTime | None = None
         self._held: list[Event] = []
         self._deciding = 0
 
@@ -62,20 +64,29 @@ class Reader:
             self._flush()
             self._start = DecisionStartedEvent(datetime=at)
             self._start_id = raw["eventId"]
+            self._start_at = at
         elif kind == "DecisionTaskCompleted":
             self._decided(raw["eventId"], attributes)
         elif kind == "DecisionTaskTimedOut":
             self._timed_out(attributes, at)
         elif kind in READERS:
+            if self._held and self._is_decided(attributes):
+                # It moves ahead of what came in between; times never run backwards.
+                at = self._start_at
             told = Told(raw["eventId"], at, attributes, self.state, self._payloads)
             self._add(READERS[kind](told), attributes)
 
     def _add(self, events: list[Event], attributes: Raw) -> None:
-        if self._deciding and attributes.get("decisionTaskCompletedEventId") == self._deciding:
+        if self._is_decided(attributes):
             self._new.extend(events)
             return
         self._flush()
         (self._held if self._start is not None else self._new).extend(events)
+
+    def _is_decided(self, attributes: Raw) -> bool:
+        """Whether an event belongs to the decision that has just been completed."""
+        made_by = attributes.get("decisionTaskCompletedEventId")
+        return bool(self._deciding) and made_by == self._deciding
 
     def _flush(self) -> None:
         """Let go of what was held back, unless a decision is still under way."""

@@ -1,13 +1,10 @@
 """The contract on Amazon SWF, as far as moto's server goes; ``tests/unit/test_amazonswf_contract.py`` has what it cannot do."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.base import Backend, Capability
@@ -15,6 +12,7 @@ from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.payloads import FolderStore
 from pyworkflow.result import ActivityCanceled
 from pyworkflow.testing import conformance
+from tests.moto_server import make_client, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -56,24 +54,8 @@ def _moto_can(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def make_client(endpoint: str) -> Any:
-    # What moto answers with 500 does not get better by asking again.
-    config = Config(read_timeout=70, retries={"mode": "standard", "max_attempts": 1})
-    return boto3.client(
-        "swf",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="a",
-        aws_secret_access_key="b",
-        config=config,
-    )
+    with serving() as url:
+        yield url
 
 
 @pytest.fixture
@@ -83,8 +65,8 @@ def clock() -> None:
 
 @pytest.fixture(params=["bare"])
 def backend(request: pytest.FixtureRequest, endpoint: str, tmp_path: Path) -> Iterator[Backend]:
-    domain = request.node.name.replace("/", "")[:60] + str(abs(hash(request.node.nodeid)))
-    domain = "".join(c for c in domain if c.isalnum())
+    # One server for all tests, a domain for each.
+    domain = sha256(request.node.nodeid.encode()).hexdigest()
     swf = AmazonSWFBackend(client=make_client(endpoint), domain=domain, blobs=FolderStore(tmp_path))
     swf.capabilities -= MISSING
     swf.register_domain()

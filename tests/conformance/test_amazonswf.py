@@ -8,7 +8,6 @@ import pytest
 
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.base import Backend, Capability
-from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.payloads import FolderStore
 from pyworkflow.result import ActivityCanceled
 from pyworkflow.testing import conformance
@@ -63,7 +62,7 @@ def clock() -> None:
     """SWF has its own."""
 
 
-@pytest.fixture(params=["bare"])
+@pytest.fixture
 def backend(request: pytest.FixtureRequest, endpoint: str, tmp_path: Path) -> Iterator[Backend]:
     # One server for all tests, a domain for each.
     domain = sha256(request.node.nodeid.encode()).hexdigest()
@@ -71,7 +70,7 @@ def backend(request: pytest.FixtureRequest, endpoint: str, tmp_path: Path) -> It
     swf.capabilities -= MISSING
     swf.register_domain()
     with swf:
-        yield BlinkerBackend(swf) if request.param == "blinker" else swf
+        yield swf
 
 
 class TestActivities(conformance.Activities): ...

@@ -20,6 +20,7 @@ from botocore.exceptions import ConnectionClosedError
 from examples.archive.workflow import CONFIRMED, ArchiveWorkflow
 from examples.seed_readme import FooWorkflow
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
+from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity
 from pyworkflow.event import (
     ActivityAttemptEvent,
@@ -250,6 +251,47 @@ def test_released_tasks_are_done_by_another(backend: AmazonSWFBackend) -> None:
 
     assert isinstance(ended, ActivityEvent)
     assert backend.process_by_id(process_id).is_open
+
+
+# -- how little it asks for ---------------------------------------------------------------------------------------------------------
+
+
+def test_three_activities_take_as_few_calls_as_swf_allows(backend: AmazonSWFBackend) -> None:
+    backend.calls.made.clear()
+    backend.start_process(Process("order"))
+    for number in range(3):
+        backend.complete_decision_task(decision(backend), ScheduleActivity("charge", str(number)))
+        task = backend.poll_activity_task()
+        assert task is not None
+        backend.complete_activity_task(task, ActivityCompleted(number))
+    backend.complete_decision_task(decision(backend), CompleteProcess())
+
+    # One start, and one completion for each of four decisions and three activities. As many polls found a task.
+    assert backend.calls.made == {
+        "start_workflow_execution": 1,
+        "respond_decision_task_completed": 4,
+        "respond_activity_task_completed": 3,
+    }
+
+
+def test_blinker_signals_are_made_from_calls_and_polls(backend: AmazonSWFBackend) -> None:
+    told: list[str] = []
+    wrapper = BlinkerBackend(backend)
+    receivers = []
+    for name in ("process_started", "complete_decision_task", "activity_scheduled"):
+        signal = getattr(BlinkerBackend, f"on_{name}")
+
+        def receive(sender: Any, name: str = name, **more: Any) -> None:
+            told.append(name)
+
+        signal.connect(receive, sender=wrapper)
+        receivers.append(receive)
+    wrapper.start_process(Process("order"))
+    task = wrapper.poll_decision_task()
+    assert task is not None
+    wrapper.complete_decision_task(task, ScheduleActivity("charge"))
+
+    assert told == ["process_started", "complete_decision_task", "activity_scheduled"]
 
 
 # -- starts whose answer is lost -----------------------------------------------------------------------------------------------------

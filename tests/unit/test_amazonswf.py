@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -250,6 +251,27 @@ def test_a_long_history_is_paged_once_and_then_only_what_is_new(script: Script) 
     assert len(again.process.history) == len(more) + 1
 
 
+def test_a_history_with_a_gap_is_read_again_from_its_beginning(script: Script) -> None:
+    events = script.history(*signals(5), DecisionStartedEvent())
+    script.hands_out(events, page=2)
+    late = [*events, *script.history(*signals(9))[len(events) :]]
+    script.answer(
+        "get_workflow_execution_history",
+        {"events": late},
+        domain="d",
+        execution={"workflowId": "p", "runId": "r1"},
+    )
+
+    task = script.backend.poll_decision_task()
+
+    assert task is not None
+    assert [e.type for e in task.process.history] == [
+        "process_started",
+        *["signal"] * 5,
+        "decision_started",
+    ]
+
+
 @pytest.mark.parametrize("length", [10, 10_000])
 def test_each_event_is_translated_once_however_long_the_history(
     length: int, monkeypatch: pytest.MonkeyPatch
@@ -381,3 +403,28 @@ def test_a_result_of_another_kind_is_refused(script: Script) -> None:
 
     with pytest.raises(InvalidRequestError, match="outcome of a decision task"):
         script.backend._complete(Completion(task, ActivityCompleted()))
+
+
+def test_completions_that_were_taken_are_not_sent_again_with_those_that_were_not(
+    script: Script,
+) -> None:
+    first, second = (
+        script.deciding(),
+        script.polled(script.history(DecisionStartedEvent()), run="r2", taskToken="other"),
+    )
+    assert second is not None
+    both = [Completion(first, []), Completion(second, [])]
+    sent: list[str] = []
+
+    def complete(task: DecisionTask, outcome: Any) -> None:
+        sent.append(task.context["token"])
+        if sent == ["token", "other"] or sent == ["other", "token"]:
+            raise BackendUnavailableError("no network")
+
+    script.backend._deciding.complete = complete  # type: ignore[method-assign]
+    script.backend._senders = ThreadPoolExecutor(1)
+    with pytest.raises(BackendUnavailableError):
+        script.backend.turn(both)
+
+    assert script.backend.turn(both).errors == [None, None]
+    assert sent == ["token", "other", "other"]

@@ -126,6 +126,7 @@ class AmazonSWFBackend(Backend):
         self._polling = Polling(self._ask, self._give_back)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="pyworkflow-swf")
         self._closing = Flag()
+        self._taken: set[str] = set()
 
     # -- types and domain ----------------------------------------------------------------------------------------------------------
 
@@ -290,14 +291,26 @@ class AmazonSWFBackend(Backend):
 
     def _complete_all(self, completions: Sequence[Completion]) -> list[PyworkflowError | None]:
         if len(completions) < 2:
-            return [self._completed(one) for one in completions]
-        return list(self._senders.map(self._completed, completions))
+            errors = [self._completed(one) for one in completions]
+        else:
+            errors = list(self._senders.map(self._completed, completions))
+        lost = next((e for e in errors if isinstance(e, BackendUnavailableError)), None)
+        for completion, error in zip(completions, errors, strict=True):
+            token = str(completion.task.context.get("token"))
+            if lost is not None and error is None:
+                # All of them will be sent again: this one has been taken already.
+                self._taken.add(token)
+            else:
+                self._taken.discard(token)
+        if lost is not None:
+            raise lost
+        return errors
 
     def _completed(self, completion: Completion) -> PyworkflowError | None:
+        if str(completion.task.context.get("token")) in self._taken:
+            return None
         try:
             self._complete(completion)
-        except BackendUnavailableError:
-            raise
         except PyworkflowError as error:
             return error
         return None

@@ -142,16 +142,29 @@ class Deciding:
     def _read(self, execution: Execution, answer: dict[str, Any], asked: dict[str, Any]) -> Reader:
         """Return the history as it was when the decision began, fetching what is new of it."""
         reader = self._readers.take(execution) or Reader(self._payloads)
+        try:
+            reader.read(self._new(reader.last_id, answer, asked))
+        except ValueError:
+            # What is kept does not go with what SWF tells: begin anew.
+            log.warning("the history of %s is read again from its beginning", execution.id)
+            reader = Reader(self._payloads)
+            end = answer["startedEventId"]
+            reader.read(e for e in self._executions.events(execution) if e["eventId"] <= end)
+        return reader
+
+    def _new(
+        self, last: int, answer: dict[str, Any], asked: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the events after the last that is known, oldest first."""
         events = list(answer.get("events", ()))
         page = answer
-        while events and events[-1]["eventId"] > reader.last_id + 1 and "nextPageToken" in page:
+        while events and events[-1]["eventId"] > last + 1 and "nextPageToken" in page:
             page = self._calls(
                 "poll_for_decision_task", nextPageToken=page["nextPageToken"], **asked
             )
             events.extend(page.get("events", ()))
-        new = [event for event in events if event["eventId"] > reader.last_id]
-        reader.read(sorted(new, key=lambda event: int(event["eventId"])))
-        return reader
+        new = [event for event in events if event["eventId"] > last]
+        return sorted(new, key=lambda event: int(event["eventId"]))
 
     def _chores(self, reader: Reader, process: Process) -> list[tuple[str, Swf]]:
         state = reader.state

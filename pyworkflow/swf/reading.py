@@ -20,6 +20,13 @@ from pyworkflow.swf.words import FAILED, QUIET, REST, attributes_key
 Raw = dict[str, Any]
 
 
+class MissingEventError(Exception):
+    """Events do not go on where the last ones ended."""
+
+    def __str__(self) -> str:
+        return f"event {self.args[0]} is missing"
+
+
 class Reader:
     """Reads the events of one execution, oldest first.
 
@@ -47,13 +54,13 @@ class Reader:
         """Go on with the next events.
 
         Raises:
-            ValueError: One of them is missing.
+            MissingEventError: One of them is missing.
         """
         for raw in events:
             if raw["eventId"] <= self.last_id:
                 continue
             if raw["eventId"] != self.last_id + 1:
-                raise ValueError(f"event {self.last_id + 1} is missing")
+                raise MissingEventError(self.last_id + 1)
             self.last_id = raw["eventId"]
             self._read(raw)
 

@@ -303,6 +303,42 @@ def test_each_event_is_translated_once_however_long_the_history(
     assert after._tally is before._tally
 
 
+# -- tasks that no decider sees ------------------------------------------------------------------------------------------------------
+
+
+def test_a_history_that_cannot_be_read_keeps_nobody_from_others(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = script.history(DecisionStartedEvent())
+    events[0]["workflowExecutionStartedEventAttributes"]["input"] = '{"$stored":{"blob":"a/b"}}'
+    script.hands_out(events)
+    script.answer(
+        "respond_decision_task_completed",
+        taskToken="token",
+        decisions=ANY,
+        executionContext="pyworkflow:failed",
+    )
+    script.then_another()
+
+    task = script.backend.poll_decision_task()
+
+    assert task is not None
+    assert task.process.input == "another"
+    assert "the history of p cannot be read" in caplog.text
+
+
+def test_a_surplus_task_that_is_over_meanwhile_disturbs_nobody(script: Script) -> None:
+    nothing_new = [DecisionStartedEvent(), DecisionEvent(Timer(60)), DecisionStartedEvent()]
+    script.hands_out(script.history(*nothing_new))
+    script.fault("respond_decision_task_completed", "UnknownResourceFault", "Unknown task")
+    script.then_another()
+
+    task = script.backend.poll_decision_task()
+
+    assert task is not None
+    assert task.process.input == "another"
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -378,7 +378,6 @@ def test_the_first_start_repeated_means_the_process_that_goes_on(script: Script)
     second[0]["workflowExecutionStartedEventAttributes"]["continuedExecutionRunId"] = "r1"
     for wanted in (1, 2):
         open_ones = {"executionInfos": [script.info("p", "r2")]}
-        script.answer("list_open_workflow_executions", open_ones)
         script.answer("list_closed_workflow_executions", {"executionInfos": []})
         script.fault("start_workflow_execution", "WorkflowExecutionAlreadyStartedFault")
         if wanted == 1:
@@ -475,9 +474,10 @@ def test_closed_processes_are_found_by_how_they_ended(script: Script) -> None:
 
 def test_a_closed_id_is_taken_again_only_where_that_is_allowed(script: Script) -> None:
     for _ in range(2):
+        closed = {"executionInfos": [script.info("p", closeStatus="COMPLETED")]}
+        script.answer("list_closed_workflow_executions", closed)
         script.answer("list_open_workflow_executions", {"executionInfos": []})
-        closed = script.info("p", closeStatus="COMPLETED")
-        script.answer("list_closed_workflow_executions", {"executionInfos": [closed]})
+        script.answer("list_closed_workflow_executions", closed)
     script.answer("get_workflow_execution_history", {"events": script.history()[:1]})
     script.answer(
         "start_workflow_execution",

@@ -64,7 +64,7 @@ from pyworkflow.swf.asked import from_swf
 from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.happened import READERS
 from pyworkflow.swf.payload import Payloads
-from pyworkflow.swf.reading import Reader
+from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import Settings
 from pyworkflow.swf.words import attempt_id, parse_attempt, timeout
 from pyworkflow.swf.writing import to_swf_history
@@ -376,7 +376,7 @@ def test_texts_of_other_clients_are_values() -> None:
 
 
 def test_a_missing_event_is_told() -> None:
-    with pytest.raises(ValueError, match="event 2 is missing"):
+    with pytest.raises(MissingEventError, match="event 2 is missing"):
         read([START, raw(3, "DecisionTaskScheduled")])
 
 

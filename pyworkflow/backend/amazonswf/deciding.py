@@ -10,7 +10,11 @@ from pyworkflow.backend.amazonswf.client import Calls, Fault
 from pyworkflow.backend.amazonswf.executions import Execution, Executions
 from pyworkflow.backend.exchange import FailedDecision, Poll
 from pyworkflow.decision import CancelActivity, CancelProcess, Decision
-from pyworkflow.errors import InvalidDecisionError, PayloadError, StaleDecisionTaskError
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidDecisionError,
+    StaleDecisionTaskError,
+)
 from pyworkflow.event import CancelRequestedEvent
 from pyworkflow.process import Process
 from pyworkflow.swf import chores
@@ -18,7 +22,7 @@ from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
 from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.payload import Payloads
-from pyworkflow.swf.reading import Reader
+from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import Settings
 from pyworkflow.swf.words import FAILED, QUIET, REST
 from pyworkflow.task import DecisionTask
@@ -27,6 +31,9 @@ log = logging.getLogger("pyworkflow.amazonswf")
 
 PAGE = 100
 """Events that a poll asks for: more than one decision usually brings, far fewer than a long history has."""
+
+SELDOM = 6
+"""Failures after which a process is asked for once a minute."""
 
 MAX_EVENTS = 200_000
 """Events that are kept of processes that were decided last."""
@@ -111,10 +118,15 @@ class Deciding:
         execution = Execution(told["workflowId"], told["runId"])
         try:
             reader = self._read(execution, answer, asked)
-        except PayloadError as error:
-            log.error("%s cannot be read: %s", execution.id, error)
-            marker = chores.failed(str(error), None, 6, self._payloads, execution.id)
-            self._answer(token, marker, FAILED, execution.id)
+        except BackendUnavailableError:
+            raise
+        except Exception as error:
+            # One history that cannot be read must not keep a worker from all others.
+            log.exception("the history of %s cannot be read", execution.id)
+            marker = chores.failed(
+                f"{type(error).__name__}: {error}", None, SELDOM, self._payloads, execution.id
+            )
+            self._answer_alone(token, marker, FAILED, execution.id)
             return None
         self._executions.note(execution.id, execution.run)
         process = reader.process(execution.id)
@@ -134,7 +146,7 @@ class Deciding:
             }
             task = DecisionTask(process, context, reader.state.failures + 1)
         else:
-            self._answer(token, [one for _, one in own], QUIET, execution.id)
+            self._answer_alone(token, [one for _, one in own], QUIET, execution.id)
             task = None
         self._readers.keep(execution, reader)
         return task
@@ -144,7 +156,7 @@ class Deciding:
         reader = self._readers.take(execution) or Reader(self._payloads)
         try:
             reader.read(self._new(reader.last_id, answer, asked))
-        except ValueError:
+        except MissingEventError:
             # What is kept does not go with what SWF tells: begin anew.
             log.warning("the history of %s is read again from its beginning", execution.id)
             reader = Reader(self._payloads)
@@ -183,7 +195,8 @@ class Deciding:
         context = self._context(process, chores.swf_ids(reader.state))
         rest = reader.state.rest
         groups = chores.translated(rest, chores.waiting(reader.state), context)
-        self._answer(token, chores.fitting([], rest, groups, context), REST, str(process.id))
+        sent = chores.fitting([], rest, groups, context)
+        self._answer_alone(token, sent, REST, str(process.id))
 
     # -- to SWF --------------------------------------------------------------------------------------------------------------------
 
@@ -216,6 +229,15 @@ class Deciding:
         """Let another worker decide at once."""
         owner = str(task.process.id)
         self._answer(token_of(task), [chores.wake(self._payloads, owner)], QUIET, owner)
+
+    def _answer_alone(self, token: str, decisions: list[Swf], context: str, owner: str) -> None:
+        """Answer without a decider; if that fails, SWF hands the decision out again or has no use for it any more."""
+        try:
+            self._answer(token, decisions, context, owner)
+        except (StaleDecisionTaskError, InvalidDecisionError) as error:
+            log.warning(
+                "what was decided for %s without its decider does not count: %s", owner, error
+            )
 
     def _answer(self, token: str, decisions: list[Swf], context: str | None, owner: str) -> None:
         try:

@@ -92,8 +92,10 @@ class Polling:
         calls: list[_Call | None] = [None] * len(polls)
         while True:
             found = [self._taken(p, line) for p, line in zip(polls, lines, strict=True)]
-            if any(found) or self.closed or (stop is not None and stop()):
-                self._go_on(polls, lines, found)
+            stopped = self.closed or (stop is not None and stop())
+            if any(found) or stopped:
+                if not stopped:
+                    self._go_on(polls, lines, found)
                 return [task for tasks in found for task in tasks]
             self._raise()
             # Who does not wait asks each queue once; a task that another thread took first was no answer.
@@ -114,8 +116,6 @@ class Polling:
 
     def _go_on(self, polls: Sequence[Poll], lines: list[_Line], found: list[list[Task]]) -> None:
         """Ask for what is still wanted while the caller works; it will come back for it."""
-        if self.closed or not any(found):
-            return
         for poll, line, tasks in zip(polls, lines, found, strict=True):
             if tasks and len(tasks) < poll.limit:
                 self._call(poll, line)

@@ -4,7 +4,6 @@ from typing import Any
 
 from pyworkflow.backend.amazonswf.client import Calls, Fault
 from pyworkflow.backend.amazonswf.executions import (
-    Execution,
     Executions,
     Info,
     execution_of,
@@ -86,6 +85,10 @@ class Starting:
         return process_id
 
     def _newest_closed(self, process_id: str) -> Info | None:
+        filters = {"executionFilter": {"workflowId": process_id}}
+        closed = self._executions.list("closed", filters)
+        if all(execution_of(info).id != process_id for info in closed):
+            return None
         runs = self._executions.runs(process_id)
         return runs[-1] if runs and status_of(runs[-1]) is not Status.OPEN else None
 
@@ -139,6 +142,3 @@ class Starting:
 def _allow(process_id: str, status: Status, reuse: Reuse) -> None:
     if reuse is Reuse.REJECT or (reuse is Reuse.ALLOW_FAILED and status is Status.COMPLETED):
         raise ProcessAlreadyExistsError(process_id, f"it is {status}")
-
-
-__all__ = ["Execution", "Starting"]

@@ -1,5 +1,6 @@
 """Activity tasks: from what SWF hands out to what a worker sees, and from its result to SWF."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
@@ -21,6 +22,8 @@ from pyworkflow.swf.attempts import RELEASED
 from pyworkflow.swf.payload import Payloads, cut_reason
 from pyworkflow.swf.words import MAX_HEARTBEAT, parse_attempt
 from pyworkflow.task import ActivityTask
+
+log = logging.getLogger("pyworkflow.amazonswf")
 
 MAX_BEATS = 10_000
 """Tasks whose last heartbeat is remembered."""
@@ -55,7 +58,15 @@ class Working:
             try:
                 return self._task(answer)
             except PayloadError as error:
-                self._failed(answer["taskToken"], str(error), {"type_name": "PayloadError"})
+                self._refuse(answer["taskToken"], error)
+
+    def _refuse(self, token: str, error: PayloadError) -> None:
+        """Fail an activity whose input cannot be read."""
+        reason, whole = cut_reason(str(error))
+        try:
+            self._failed(token, reason, {"reason": whole, "type_name": "PayloadError"})
+        except Fault as fault:
+            log.warning("an activity whose input cannot be read is over: %s", fault)
 
     def _task(self, answer: dict[str, Any]) -> ActivityTask:
         execution = answer["workflowExecution"]

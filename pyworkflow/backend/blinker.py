@@ -1,7 +1,8 @@
 """The blinker backend: wraps any other and tells subscribers what happens.
 
 The signals belong to the class and are shared by all wrappers; the sender is the wrapper. They are sent after the commit, in the thread
-that made it, and never for what was refused. To hear what *other* OS processes do, run a `Listener` on the feed.
+that made it, and never for what was refused. To hear what *other* OS processes do, run a `Listener` on the feed. A backend without a feed
+tells what its calls and its answers to polls tell.
 """
 
 import logging
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 
 from blinker import Signal as BlinkerSignal
 
+from pyworkflow.backend import calls
 from pyworkflow.backend.base import (
     Backend,
     Capability,
@@ -19,12 +21,14 @@ from pyworkflow.backend.base import (
     FailedDecision,
     FeedEntry,
     Poll,
+    Reuse,
     Turn,
 )
 from pyworkflow.backend.translate import WITH_PROCESS, signals_of
 from pyworkflow.backend.wrapper import Wrapper
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError, UnsupportedByBackendError
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import ActivityAttemptEvent, ActivityEvent, DecisionEvent
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityResult
@@ -40,10 +44,7 @@ class BlinkerBackend(Wrapper):
     blinker keeps receivers weakly: pass ``weak=False`` to ``connect`` for a function that nothing else holds.
 
     Args:
-        backend: What to wrap; it must have a feed.
-
-    Raises:
-        UnsupportedByBackendError: It has none.
+        backend: What to wrap.
     """
 
     on_process_started: ClassVar = BlinkerSignal()
@@ -73,24 +74,29 @@ class BlinkerBackend(Wrapper):
     on_child_process_closed: ClassVar = BlinkerSignal()
 
     def __init__(self, backend: Backend) -> None:
-        if Capability.FEED not in backend.capabilities:
-            raise UnsupportedByBackendError(f"the {backend.name} backend has no feed to tell of")
         super().__init__(backend)
         self.name = f"blinker+{backend.name}"
         self._lock = Lock()
         self._announced: dict[Key, list[_Announcement]] = {}
-        backend.observe(self.tell)
+        self._shown: calls.Shown | None = None
+        if Capability.FEED in backend.capabilities:
+            backend.observe(self.tell)
+        else:
+            self._shown = calls.Shown()
 
     def tell(self, entries: list[FeedEntry]) -> None:
         """Send the signals of some events, in their order."""
         for entry in entries:
             if self._announced and (made_by := self._made_by(entry)) is not None:
                 self._announce(made_by)
-            for name, told in signals_of(entry):
-                signal: BlinkerSignal = getattr(self, name)
-                if signal.receivers and name in WITH_PROCESS:
-                    told["process"] = self._process(entry)
-                self._send(signal, told)
+            self._tell(entry, None)
+
+    def _tell(self, entry: FeedEntry, process: Process | None) -> None:
+        for name, told in signals_of(entry):
+            signal: BlinkerSignal = getattr(self, name)
+            if signal.receivers and name in WITH_PROCESS:
+                told["process"] = self._process(entry) if process is None else process
+            self._send(signal, told)
 
     def _process(self, entry: FeedEntry) -> Process | None:
         try:
@@ -106,6 +112,33 @@ class BlinkerBackend(Wrapper):
             except Exception:
                 log.exception("receiver %r failed", receiver)
 
+    # -- calls of a backend without a feed -----------------------------------------------------------------------------------------
+
+    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
+        process_id = self.backend.start_process(process, reuse=reuse)
+        if self._shown is not None:
+            self._tell(*calls.started(process, process_id))
+        return process_id
+
+    def signal_process(
+        self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None
+    ) -> None:
+        self.backend.signal_process(process_id, name, data, signal_id=signal_id)
+        if self._shown is not None:
+            self._tell(*calls.signaled(process_id, name, data, signal_id))
+
+    def cancel_process(self, process_id: str, details: Json = None) -> None:
+        self.backend.cancel_process(process_id, details)
+        if self._shown is not None:
+            self._tell(*calls.cancel_requested(process_id, details))
+
+    def terminate_process(
+        self, process_id: str, reason: str | None = None, details: Json = None
+    ) -> None:
+        self.backend.terminate_process(process_id, reason, details)
+        if self._shown is not None:
+            self._tell(*calls.terminated(process_id, reason, details))
+
     # -- completions ---------------------------------------------------------------------------------------------------------------
 
     def turn(
@@ -118,6 +151,10 @@ class BlinkerBackend(Wrapper):
         with self._telling(completions) as outcomes:
             turn = self.backend.turn(completions, polls, wait, stop)
             outcomes.extend(turn.errors)
+        if self._shown is not None:
+            for task in turn.tasks:
+                for told in self._shown.polled(task):
+                    self._tell(*told)
         return turn
 
     def complete_decision_task(
@@ -152,8 +189,11 @@ class BlinkerBackend(Wrapper):
                         del self._announced[item.key]
         for item, refused in zip(announced, outcomes, strict=True):
             if refused is None:
-                # It made no event: an empty list of decisions.
+                # It made no event: an empty list of decisions, or a backend without a feed.
                 self._announce(item)
+                if self._shown is not None:
+                    for told in calls.completed(item.completion.task, item.completion.outcome):
+                        self._tell(*told)
 
     def _made_by(self, entry: FeedEntry) -> "_Announcement | None":
         with self._lock:

@@ -10,7 +10,11 @@ GROUP = "pyworkflow.backends"
 """The entry point group. The name is the URL's scheme; the object is called with the whole URL and returns a `Backend`."""
 
 
-BUILT_IN = {"memory": "pyworkflow.backend.memory", "sqlite": "pyworkflow.backend.sqlite"}
+BUILT_IN = {
+    "memory": "pyworkflow.backend.memory",
+    "sqlite": "pyworkflow.backend.sqlite",
+    "swf": "pyworkflow.backend.amazonswf",
+}
 """Modules of this package's own backends; each has an ``open_url``. Looking up entry points takes longer than opening a file."""
 
 

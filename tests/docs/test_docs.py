@@ -4,6 +4,7 @@ A Python block that begins with a comment such as ``# shop.py`` is a file of tha
 like a Python block. A ``text`` block says what the block right before it prints; ``…`` in it stands for anything.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 from blinker import Signal
+from botocore import xform_name
+from botocore.session import Session
 
+from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
@@ -71,7 +75,11 @@ def test_the_first_program_prints_its_result() -> None:
 def test_the_capability_table_is_what_backends_declare(tmp_path: Path) -> None:
     with SQLiteBackend(tmp_path / "x.db") as sqlite:
         table = capability_table(
-            {"memory": MemoryBackend().capabilities, "sqlite": sqlite.capabilities}
+            {
+                "memory": MemoryBackend().capabilities,
+                "sqlite": sqlite.capabilities,
+                "amazonswf": AmazonSWFBackend.capabilities,
+            }
         )
 
     assert table in (ROOT / "docs/backends/index.md").read_text()
@@ -83,6 +91,49 @@ def test_the_table_of_blinker_signals_names_each_with_its_process() -> None:
     declared = [name for name, value in vars(BlinkerBackend).items() if isinstance(value, Signal)]
     assert sorted(name for name, _ in rows) == sorted(declared)
     assert {name for name, told in rows if "`process`" in told} == WITH_PROCESS
+
+
+def test_each_deviation_of_amazon_swf_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs/backends/amazonswf.md").read_text()
+    table = page.partition("## Where it deviates")[2].partition("\n## ")[0]
+    lines = [row for row in table.splitlines() if row.startswith("| ")]
+    rows = [row for row in lines if not row.endswith("| shown by |")]
+    source = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+
+    assert rows
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        for test in named:
+            assert f"def {test}(" in source, test
+
+
+def test_the_policy_for_amazon_swf_allows_the_calls_that_are_made() -> None:
+    page = (ROOT / "docs/backends/amazonswf.md").read_text()
+    policy = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    code = "".join(
+        path.read_text() for path in (ROOT / "pyworkflow/backend/amazonswf").glob("*.py")
+    )
+    made = set(re.findall(r'\(\s*"([a-z]+(?:_[a-z]+)+)"', code))
+    operations = {
+        xform_name(name): name for name in Session().get_service_model("swf").operation_names
+    }
+    called = {operations[name] for name in made if name in operations}
+    # These names are put together from their parts.
+    called |= {"ListOpenWorkflowExecutions", "ListClosedWorkflowExecutions"}
+    called |= {
+        f"{verb}{kind}Type"
+        for verb in ("Describe", "Register")
+        for kind in ("Workflow", "Activity")
+    }
+    allowed = {
+        action.removeprefix("swf:")
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        if action.startswith("swf:")
+    }
+
+    assert allowed == called - {"RegisterDomain"}
 
 
 def test_every_command_is_in_the_reference() -> None:

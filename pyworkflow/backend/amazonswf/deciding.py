@@ -1,0 +1,269 @@
+"""Decision tasks: from what SWF hands out to what a decider sees, and from its decisions to SWF."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from pyworkflow.backend.amazonswf.client import Calls, Fault
+from pyworkflow.backend.amazonswf.executions import Execution, Executions
+from pyworkflow.backend.exchange import FailedDecision, Poll
+from pyworkflow.decision import CancelActivity, CancelProcess, Decision
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidDecisionError,
+    StaleDecisionTaskError,
+)
+from pyworkflow.event import CancelRequestedEvent
+from pyworkflow.process import Process
+from pyworkflow.swf import chores
+from pyworkflow.swf.check import checked
+from pyworkflow.swf.chores import Swf
+from pyworkflow.swf.decisions import Context, to_swf
+from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.reading import MissingEventError, Reader
+from pyworkflow.swf.settings import Settings
+from pyworkflow.swf.words import FAILED, QUIET, REST
+from pyworkflow.task import DecisionTask
+
+log = logging.getLogger("pyworkflow.amazonswf")
+
+PAGE = 100
+"""Events that a poll asks for: more than one decision usually brings, far fewer than a long history has."""
+
+SELDOM = 6
+"""Failures after which a process is asked for once a minute."""
+
+MAX_EVENTS = 200_000
+"""Events that are kept of processes that were decided last."""
+
+
+class Readers:
+    """What was read of the processes that were decided last."""
+
+    def __init__(self, limit: int = MAX_EVENTS) -> None:
+        self._lock = Lock()
+        self._readers: OrderedDict[Execution, Reader] = OrderedDict()
+        self._events = 0
+        self._limit = limit
+
+    def take(self, execution: Execution) -> Reader | None:
+        """Return what is there, for this caller alone."""
+        with self._lock:
+            reader = self._readers.pop(execution, None)
+            if reader is not None:
+                self._events -= len(reader)
+            return reader
+
+    def keep(self, execution: Execution, reader: Reader) -> None:
+        """Keep what was read, if the process goes on."""
+        if reader.state.closed is not None:
+            return
+        with self._lock:
+            self._readers[execution] = reader
+            self._events += len(reader)
+            while self._events > self._limit and len(self._readers) > 1:
+                _, oldest = self._readers.popitem(last=False)
+                self._events -= len(oldest)
+
+
+class Deciding:
+    """Polls for decisions and completes them.
+
+    Args:
+        polls: Calls SWF for long polls.
+        calls: Calls SWF for anything else.
+        executions: Reads histories.
+        payloads: How values become texts.
+        settings: The types that this program knows.
+    """
+
+    def __init__(
+        self,
+        polls: Callable[[], Calls],
+        calls: Calls,
+        executions: Executions,
+        payloads: Payloads,
+        settings: Settings,
+    ) -> None:
+        self._polls = polls
+        self._calls = calls
+        self._executions = executions
+        self._payloads = payloads
+        self._settings = settings
+        self._readers = Readers()
+
+    # -- from SWF ------------------------------------------------------------------------------------------------------------------
+
+    def poll(self, poll: Poll) -> DecisionTask | None:
+        """Return the next task that a decider is to see; the package's own are done on the way."""
+        asked: dict[str, Any] = {
+            "taskList": {"name": poll.category},
+            "identity": poll.identity,
+            "maximumPageSize": PAGE,
+            "reverseOrder": True,
+        }
+        while True:
+            answer = self._polls()("poll_for_decision_task", **asked)
+            if not answer.get("taskToken"):
+                return None
+            task = self._seen(answer, asked)
+            if task is not None:
+                return task
+
+    def _seen(self, answer: dict[str, Any], asked: dict[str, Any]) -> DecisionTask | None:
+        token = answer["taskToken"]
+        told = answer["workflowExecution"]
+        execution = Execution(told["workflowId"], told["runId"])
+        try:
+            reader = self._read(execution, answer, asked)
+        except BackendUnavailableError:
+            raise
+        except Exception as error:
+            # One history that cannot be read must not keep a worker from all others.
+            log.exception("the history of %s cannot be read", execution.id)
+            marker = chores.failed(
+                f"{type(error).__name__}: {error}", None, SELDOM, self._payloads, execution.id
+            )
+            self._answer_alone(token, marker, FAILED, execution.id)
+            return None
+        self._executions.note(execution.id, execution.run)
+        process = reader.process(execution.id)
+        own = self._chores(reader, process)
+        if reader.state.rest:
+            self._send_rest(token, reader, process)
+            task = None
+        elif reader.wants_decider() and not any(_closes(one) for _, one in own):
+            context = {
+                "token": token,
+                "run_id": execution.run,
+                "version": reader.state.version,
+                "chores": [list(one) for one in own],
+                "waiting": chores.waiting(reader.state),
+                "attempts": chores.swf_ids(reader.state),
+                "failures": reader.state.failures,
+            }
+            task = DecisionTask(process, context, reader.state.failures + 1)
+        else:
+            self._answer_alone(token, [one for _, one in own], QUIET, execution.id)
+            task = None
+        self._readers.keep(execution, reader)
+        return task
+
+    def _read(self, execution: Execution, answer: dict[str, Any], asked: dict[str, Any]) -> Reader:
+        """Return the history as it was when the decision began, fetching what is new of it."""
+        reader = self._readers.take(execution) or Reader(self._payloads)
+        try:
+            reader.read(self._new(reader.last_id, answer, asked))
+        except MissingEventError:
+            # What is kept does not go with what SWF tells: begin anew.
+            log.warning("the history of %s is read again from its beginning", execution.id)
+            reader = Reader(self._payloads)
+            end = answer["startedEventId"]
+            reader.read(e for e in self._executions.events(execution) if e["eventId"] <= end)
+        return reader
+
+    def _new(
+        self, last: int, answer: dict[str, Any], asked: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the events after the last that is known, oldest first."""
+        events = list(answer.get("events", ()))
+        page = answer
+        while events and events[-1]["eventId"] > last + 1 and "nextPageToken" in page:
+            page = self._calls(
+                "poll_for_decision_task", nextPageToken=page["nextPageToken"], **asked
+            )
+            events.extend(page.get("events", ()))
+        new = [event for event in events if event["eventId"] > last]
+        return sorted(new, key=lambda event: int(event["eventId"]))
+
+    def _chores(self, reader: Reader, process: Process) -> list[tuple[str, Swf]]:
+        state = reader.state
+        own = chores.attempts(state, self._payloads, str(process.id))
+        known = self._settings.workflows.get(state.workflow)
+        if state.cancel_requested and known is not None and not known.handles_cancel:
+            asked = process.history.find(CancelRequestedEvent)[-1]
+            details = asked.details if isinstance(asked, CancelRequestedEvent) else None
+            own.append(("", to_swf(CancelProcess(details), self._context(process))))
+        return own
+
+    def _context(self, process: Process, attempts: dict[str, str] | None = None) -> Context:
+        return Context(self._payloads, self._settings, process, attempts or {})
+
+    def _send_rest(self, token: str, reader: Reader, process: Process) -> None:
+        context = self._context(process, chores.swf_ids(reader.state))
+        rest = reader.state.rest
+        groups = chores.translated(rest, chores.waiting(reader.state), context)
+        sent = chores.fitting([], rest, groups, context)
+        self._answer_alone(token, sent, REST, str(process.id))
+
+    # -- to SWF --------------------------------------------------------------------------------------------------------------------
+
+    def complete(self, task: DecisionTask, outcome: Sequence[Decision] | FailedDecision) -> None:
+        """Send what became of a task.
+
+        Raises:
+            StaleDecisionTaskError: The task is over.
+            InvalidDecisionError: A decision cannot apply.
+        """
+        process = task.process
+        token = token_of(task)
+        given = task.context
+        own: list[list[Any]] = given.get("chores", [])
+        if isinstance(outcome, FailedDecision):
+            failures = int(given.get("failures", 0))
+            sent = chores.failed(
+                outcome.reason, outcome.details, failures, self._payloads, str(process.id)
+            )
+            self._answer(token, [one for _, one in own] + sent, FAILED, str(process.id))
+            return
+        context = self._context(process, given.get("attempts", {}))
+        waits = given.get("waiting", {})
+        groups = checked(outcome, waits, context)
+        canceled = {d.id for d in outcome if isinstance(d, CancelActivity)}
+        mine = [one for activity_id, one in own if activity_id not in canceled]
+        self._answer(token, chores.fitting(mine, outcome, groups, context), None, str(process.id))
+
+    def give_back(self, task: DecisionTask) -> None:
+        """Let another worker decide at once."""
+        owner = str(task.process.id)
+        self._answer(token_of(task), [chores.wake(self._payloads, owner)], QUIET, owner)
+
+    def _answer_alone(self, token: str, decisions: list[Swf], context: str, owner: str) -> None:
+        """Answer without a decider; if that fails, SWF hands the decision out again or has no use for it any more."""
+        try:
+            self._answer(token, decisions, context, owner)
+        except (StaleDecisionTaskError, InvalidDecisionError) as error:
+            log.warning(
+                "what was decided for %s without its decider does not count: %s", owner, error
+            )
+
+    def _answer(self, token: str, decisions: list[Swf], context: str | None, owner: str) -> None:
+        try:
+            self._calls(
+                "respond_decision_task_completed",
+                taskToken=token,
+                decisions=decisions,
+                executionContext=context,
+            )
+        except Fault as fault:
+            if fault.code == "UnknownResourceFault" or "token" in fault.message:
+                raise StaleDecisionTaskError(owner, fault.message) from None
+            raise InvalidDecisionError("decisions", f"Amazon SWF: {fault.message}") from fault
+
+
+def _closes(decision: Swf) -> bool:
+    return str(decision["decisionType"]) == "CancelWorkflowExecution"
+
+
+def token_of(task: DecisionTask) -> str:
+    """Return the token that a task carries.
+
+    Raises:
+        StaleDecisionTaskError: It carries none.
+    """
+    token = task.context.get("token")
+    if not isinstance(token, str):
+        raise StaleDecisionTaskError(str(task.process.id), "it holds no lease")
+    return token

@@ -1,0 +1,166 @@
+"""Long polls, in threads of their own: a call waits for all its queues at once, and for nothing when it is told to stop.
+
+A poll that SWF holds cannot be taken back. So nobody waits for it: what it brings later is handed to the next who asks for that queue, or given
+back when the backend is closed.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Condition, Thread
+
+from pyworkflow.backend.exchange import Poll
+from pyworkflow.task import ActivityTask, DecisionTask
+
+Task = ActivityTask | DecisionTask
+Key = tuple[type, str]
+Ask = Callable[[Poll], Task | None]
+
+PATIENCE = 2.0
+"""Seconds that somebody who does not want to wait waits all the same: SWF needs a moment to tell what is there."""
+
+
+class _Call:
+    """One long poll that is under way."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+
+class _Line:
+    """What is polled of one queue."""
+
+    def __init__(self) -> None:
+        self.tasks: deque[Task] = deque()
+        self.calls: list[_Call] = []
+        self.waiting = 0
+
+
+class Polling:
+    """Polls queues.
+
+    Args:
+        ask: Makes one long poll.
+        give_back: Lets somebody else have a task.
+    """
+
+    def __init__(self, ask: Ask, give_back: Callable[[Task], None]) -> None:
+        self._ask = ask
+        self._give_back = give_back
+        self._changed = Condition()
+        self._lines: dict[Key, _Line] = {}
+        self._error: Exception | None = None
+        self.closed = False
+
+    def wake(self) -> None:
+        """Have every wait ask its `stop`."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def take(
+        self, polls: Sequence[Poll], wait: float, stop: Callable[[], bool] | None = None
+    ) -> list[Task]:
+        """Return tasks; wait for them if there are none.
+
+        Args:
+            polls: What is wanted.
+            wait: Seconds to wait at most; negative to take only what is there.
+            stop: Ends the wait.
+
+        Raises:
+            BackendUnavailableError: A poll failed.
+        """
+        end = time.monotonic() + (wait if wait else PATIENCE)
+        with self._changed:
+            lines = [self._lines.setdefault((p.kind, p.category), _Line()) for p in polls]
+            for line in lines:
+                line.waiting += 1
+            try:
+                return self._wait(polls, lines, end, wait, stop)
+            finally:
+                for line in lines:
+                    line.waiting -= 1
+
+    def _wait(
+        self,
+        polls: Sequence[Poll],
+        lines: list[_Line],
+        end: float,
+        wait: float,
+        stop: Callable[[], bool] | None,
+    ) -> list[Task]:
+        calls: list[_Call | None] = [None] * len(polls)
+        while True:
+            found = [self._taken(p, line) for p, line in zip(polls, lines, strict=True)]
+            stopped = self.closed or (stop is not None and stop())
+            if any(found) or stopped:
+                if not stopped:
+                    self._go_on(polls, lines, found)
+                return [task for tasks in found for task in tasks]
+            self._raise()
+            # Who does not wait asks each queue once; a task that another thread took first was no answer.
+            if not wait and all(call is not None and call.done for call in calls):
+                return []
+            for number, (poll, line) in enumerate(zip(polls, lines, strict=True)):
+                call = calls[number]
+                if call is None or (call.done and wait):
+                    calls[number] = self._call(poll, line)
+            left = end - time.monotonic()
+            if left <= 0 or wait < 0:
+                return []
+            self._changed.wait(left)
+
+    @staticmethod
+    def _taken(poll: Poll, line: _Line) -> list[Task]:
+        return [line.tasks.popleft() for _ in range(min(poll.limit, len(line.tasks)))]
+
+    def _go_on(self, polls: Sequence[Poll], lines: list[_Line], found: list[list[Task]]) -> None:
+        """Ask for what is still wanted while the caller works; it will come back for it."""
+        for poll, line, tasks in zip(polls, lines, found, strict=True):
+            if tasks and len(tasks) < poll.limit:
+                self._call(poll, line)
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _call(self, poll: Poll, line: _Line) -> _Call:
+        """Begin a long poll, unless there is one for everybody who waits."""
+        if len(line.calls) >= line.waiting:
+            return line.calls[0]
+        call = _Call()
+        line.calls.append(call)
+        name = f"pyworkflow-poll-{poll.category}"
+        Thread(target=self._run, args=(poll, line, call), daemon=True, name=name).start()
+        return call
+
+    def _run(self, poll: Poll, line: _Line, call: _Call) -> None:
+        task: Task | None = None
+        error: Exception | None = None
+        try:
+            task = self._ask(poll)
+        except Exception as raised:
+            error = raised
+        with self._changed:
+            call.done = True
+            line.calls.remove(call)
+            late = self.closed and task is not None
+            if task is not None and not late:
+                line.tasks.append(task)
+            if error is not None and not self.closed:
+                self._error = error
+            self._changed.notify_all()
+        if late and task is not None:
+            self._give_back(task)
+
+    def close(self) -> None:
+        """End all waits and give back what nobody has asked for."""
+        with self._changed:
+            self.closed = True
+            left = [task for line in self._lines.values() for task in line.tasks]
+            for line in self._lines.values():
+                line.tasks.clear()
+            self._changed.notify_all()
+        for task in left:
+            self._give_back(task)

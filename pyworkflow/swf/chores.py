@@ -1,0 +1,158 @@
+"""What the package itself decides on SWF, beside or without a decider: attempts, long lists, deciders that failed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyworkflow.codec import Json, encode, to_plain
+from pyworkflow.decision import CancelActivity, Decision
+from pyworkflow.ids import new_id
+from pyworkflow.swf.decisions import Context, decision, to_swf
+from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.state import OpenActivity, State
+from pyworkflow.swf.words import (
+    CANCELED_MARKER,
+    FAILED_MARKER,
+    MAX_DECISIONS,
+    MAX_REQUEST,
+    REST_MARKER,
+    attempt_id,
+    cut,
+    seconds,
+)
+
+Swf = dict[str, Any]
+
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 60.0
+MAX_FAILURES = 10
+"""Failures of a decider in a row after which its process is parked."""
+
+SAME = (
+    "activityType",
+    "control",
+    "taskList",
+    "taskPriority",
+    "scheduleToStartTimeout",
+    "scheduleToCloseTimeout",
+    "startToCloseTimeout",
+    "heartbeatTimeout",
+)
+"""What all attempts of an activity have in common."""
+
+
+def _timer(delay: float, payloads: Payloads, owner: str, **meta: Json) -> Swf:
+    return decision(
+        "StartTimer",
+        {
+            "timerId": new_id(),
+            "startToFireTimeout": seconds(delay),
+            "control": payloads.pack(None, owner, **meta),
+        },
+    )
+
+
+def wake(payloads: Payloads, owner: str) -> Swf:
+    """Return the decision to be asked again at once."""
+    return _timer(0, payloads, owner, wake=True)
+
+
+def attempts(state: State, payloads: Payloads, owner: str) -> list[tuple[str, Swf]]:
+    """Return the timers and schedules of activities that are to be tried again, with their ids."""
+    due: list[tuple[str, Swf]] = []
+    for activity_id, activity in state.activities.items():
+        if not activity.waiting or activity.timer is not None:
+            continue
+        if activity.delay > 0:
+            chore = _timer(activity.delay, payloads, owner, retry=activity_id)
+        else:
+            chore = _next_attempt(activity_id, activity, payloads, owner)
+        due.append((activity_id, chore))
+    return due
+
+
+def _next_attempt(activity_id: str, activity: OpenActivity, payloads: Payloads, owner: str) -> Swf:
+    told = {name: activity.attributes.get(name) for name in SAME}
+    told["input"] = activity.attributes.get("input")
+    if activity.heartbeat is not None:
+        told["input"] = payloads.pack(
+            activity.execution.input, owner, "input", heartbeat=activity.heartbeat
+        )
+    told["activityId"] = attempt_id(activity_id, activity.attempt + 1)
+    return decision("ScheduleActivityTask", told)
+
+
+def waiting(state: State) -> dict[str, str | None]:
+    """Return the activities that wait to be tried again, with their timers."""
+    return {key: a.timer for key, a in state.activities.items() if a.waiting}
+
+
+def swf_ids(state: State) -> dict[str, str]:
+    """Return the ids on SWF of activities that are not in their first attempt."""
+    return {key: a.swf_id for key, a in state.activities.items() if a.attempt > 1}
+
+
+def cancel_waiting(activity_id: str, timer: str | None, context: Context) -> list[Swf]:
+    """Return the decisions that cancel an activity that waits to be tried again."""
+    details = context.payloads.pack(activity_id, context.owner)
+    marker = decision("RecordMarker", {"markerName": CANCELED_MARKER, "details": details})
+    canceled = [] if timer is None else [decision("CancelTimer", {"timerId": timer})]
+    return [*canceled, marker, wake(context.payloads, context.owner)]
+
+
+def translated(
+    wanted: Sequence[Decision], waits: dict[str, str | None], context: Context
+) -> list[list[Swf]]:
+    """Return each decision as the decisions of SWF that it takes."""
+    return [
+        cancel_waiting(one.id, waits[one.id], context)
+        if isinstance(one, CancelActivity) and one.id in waits
+        else [to_swf(one, context)]
+        for one in wanted
+    ]
+
+
+def fitting(
+    own: list[Swf], wanted: Sequence[Decision], groups: list[list[Swf]], context: Context
+) -> list[Swf]:
+    """Return the decisions of one completion: all, or as many as fit, and a marker that keeps the others.
+
+    Raises:
+        PayloadError: The others do not fit into a marker, and there is no blob store.
+    """
+    flat = [one for group in groups for one in group]
+    if len(own) + len(flat) <= MAX_DECISIONS and _size([*own, *flat]) <= MAX_REQUEST:
+        return [*own, *flat]
+    sent, taken, size = list(own), 0, _size(own)
+    for group in groups:
+        size += _size(group)
+        if taken and (len(sent) + len(group) > MAX_DECISIONS - 2 or size > MAX_REQUEST):
+            break
+        sent.extend(group)
+        taken += 1
+    rest = [to_plain(one) for one in wanted[taken:]]
+    details = context.payloads.pack(rest, context.owner, "decisions that do not fit at once")
+    sent.append(decision("RecordMarker", {"markerName": REST_MARKER, "details": details}))
+    return [*sent, wake(context.payloads, context.owner)]
+
+
+def _size(decisions: Sequence[Swf]) -> int:
+    return len(encode(list(decisions)))
+
+
+def failed(reason: str, details: Json, failures: int, payloads: Payloads, owner: str) -> list[Swf]:
+    """Return what records that a decider failed, and asks again after a while, unless it has failed too often.
+
+    Args:
+        reason: One line.
+        details: More.
+        failures: How many deciders in a row failed before this one.
+        payloads: How values become texts.
+        owner: The id of the process.
+    """
+    parked = failures + 1 >= MAX_FAILURES
+    told = payloads.pack(details, owner, "details", reason=cut(reason), parked=parked or None)
+    marker = decision("RecordMarker", {"markerName": FAILED_MARKER, "details": told})
+    if parked:
+        return [marker]
+    delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**failures)
+    return [marker, _timer(delay, payloads, owner, again=True)]

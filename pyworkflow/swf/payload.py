@@ -1,0 +1,113 @@
+"""Values in the texts that SWF carries: plain JSON wherever it can be, so that other programs can read it.
+
+What has to travel beside a value (the number of a run, why an attempt failed) makes an envelope, ``{"$pyworkflow": {…}, "value": …}``. A text
+that is no JSON is a value too: other clients write such.
+"""
+
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from pyworkflow.codec import Json, decode
+from pyworkflow.errors import PayloadError
+from pyworkflow.swf.words import MAX_REASON, MAX_TEXT
+from pyworkflow.values import check_payload, check_text
+
+ENVELOPE = "$pyworkflow"
+STORED = "$stored"
+"""The key of a text that stands for a longer one."""
+
+
+class Texts(Protocol):
+    """Makes long texts short and back: what `pyworkflow.payloads.PayloadCodec` does."""
+
+    def shorten(self, text: str, owner: str, limit: int) -> str:
+        """Return a text of no more than `limit` characters that stands for another."""
+        ...
+
+    def restore(self, text: str) -> str:
+        """Return the text that another stands for."""
+        ...
+
+
+class Packed(Struct, frozen=True):
+    """What a text carries.
+
+    Attributes:
+        value: The value.
+        meta: What travels beside it.
+    """
+
+    value: Json = None
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Payloads:
+    """Puts values into texts and takes them out.
+
+    Args:
+        texts: Makes long texts short; without it, a long one is refused.
+    """
+
+    def __init__(self, texts: Texts | None = None) -> None:
+        self._texts = texts
+
+    def pack(
+        self, value: Json, owner: str, what: str = "payload", limit: int = MAX_TEXT, **meta: Json
+    ) -> str | None:
+        """Return the text that carries a value; None for None.
+
+        Args:
+            value: Any JSON.
+            owner: The id of the process that it belongs to.
+            what: What to call it in an error.
+            limit: Characters that the text may have.
+            meta: What is to travel beside it; None is left out.
+
+        Raises:
+            PayloadError: The value is not JSON, or too large.
+        """
+        plain = check_payload(value, what).decode()
+        beside = {key: item for key, item in meta.items() if item is not None}
+        if value is None and not beside:
+            return None
+        if beside or (plain.startswith("{") and (ENVELOPE in plain or STORED in plain)):
+            about = check_payload(beside, what).decode()
+            plain = f'{{"{ENVELOPE}":{about},"value":{plain}}}'
+        if len(plain) <= limit:
+            return plain
+        if self._texts is None:
+            raise PayloadError(what, f"has {len(plain)} characters as JSON, {limit} at most")
+        return self._texts.shorten(plain, owner, limit)
+
+    def unpack(self, text: str | None) -> Packed:
+        """Return what a text carries.
+
+        Raises:
+            PayloadError: It stands for a longer text, which cannot be found.
+        """
+        if text is None:
+            return Packed()
+        if text.startswith(f'{{"{STORED}":'):
+            if self._texts is None:
+                raise PayloadError("payload", "is in a blob store, and none is configured")
+            text = self._texts.restore(text)
+        try:
+            value: Json = decode(text)
+        except PayloadError:
+            return Packed(text)
+        if isinstance(value, dict) and ENVELOPE in value:
+            return Packed(value.get("value"), dict(value[ENVELOPE] or {}))
+        return Packed(value)
+
+    def value(self, text: str | None) -> Json:
+        """Return the value that a text carries."""
+        return self.unpack(text).value
+
+
+def cut_reason(reason: str | None) -> tuple[str | None, str | None]:
+    """Return a reason as far as SWF keeps it, and the whole of it if that is more."""
+    whole = check_text(reason, "reason")
+    if whole is None or len(whole) <= MAX_REASON:
+        return whole, None
+    return whole[:MAX_REASON], whole

@@ -1,0 +1,1 @@
+"""Programs of other frameworks that do the same work, each in a process of its own, and what starts them."""

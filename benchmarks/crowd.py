@@ -29,6 +29,7 @@ def large_crowd(store: Store, count: int, samples: int = 1000) -> dict[str, floa
         count: How many.
         samples: Claims, pages and signals to measure.
     """
+    samples = min(samples, count)
     with opened(store) as (manager, url):
         figures: dict[str, float] = {}
         # Handed to the threads in chunks: a million futures would be measured, too.

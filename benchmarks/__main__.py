@@ -66,7 +66,11 @@ def main(given: list[str] | None = None) -> None:
         crowds = [CROWD, SLOW_CROWD] if options.slow else [CROWD]
         # A run that is smaller than usual is there to try the benchmarks, not the store.
         crowds = crowds if options.processes >= 1000 else []
-        stores = [s for s in STORES if not options.stores or s.name in options.stores.split(",")]
+        stores = [
+            s
+            for s in STORES
+            if not options.stores or s.name.lower() in options.stores.lower().split(",")
+        ]
         bench = Bench(stores, list(versions), options.processes, crowds)
         sections = [
             measured(bench, work, options.repeat, versions, absent) for work in options.works

@@ -12,11 +12,12 @@ STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 16px; font-weight: 600 }
 .axis { font-size: 11px; fill: #656d76 }
+.value { paint-order: stroke; stroke: #ffffff; stroke-width: 4px }
 .grid { stroke: #d0d7de }
 .ours { fill: #0969da } .limit { fill: #afb8c1 } .peer { fill: #bc6c25 }
 text.ours { fill: #0969da; font-weight: 600 }
 @media (prefers-color-scheme: dark) {
-  .paper { fill: #0d1117 }
+  .paper { fill: #0d1117 } .value { stroke: #0d1117 }
   text { fill: #e6edf3 } .axis { fill: #8d96a0 } .grid { stroke: #30363d }
   .ours, text.ours { fill: #4493f8 } .limit { fill: #6e7681 } .peer { fill: #d29a5b }
 }
@@ -80,12 +81,13 @@ def _axis(low: int, high: int, height: int) -> list[str]:
 
 def _bar(row: Bar, y: int, end: float) -> list[str]:
     middle = y + BAR - 3
-    mark = ' class="ours"' if row.kind == "ours" else ""
+    mark = "ours" if row.kind == "ours" else ""
     return [
-        f'<text{mark} x="{LABELS - 10}" y="{middle}" text-anchor="end">{escape(row.label)}</text>',
+        f'<text class="{mark}" x="{LABELS - 10}" y="{middle}" text-anchor="end">'
+        f"{escape(row.label)}</text>",
         f'<rect class="{row.kind}" x="{LABELS}" y="{y}" width="{end - LABELS:.1f}"'
         f' height="{BAR}" rx="2"/>',
-        f'<text{mark} x="{end + 6:.1f}" y="{middle}">{number(row.value)}</text>',
+        f'<text class="value {mark}" x="{end + 6:.1f}" y="{middle}">{number(row.value)}</text>',
     ]
 
 

@@ -171,7 +171,8 @@ def _bars(section: Section) -> list[Bar]:
     for quantity in PLOTTED.get(section.work, ()):
         for result in section.results:
             if result.quantity == quantity:
-                label = f"{result.system}, {result.store}"
+                starts = " (with starts)" if quantity == "rate_with_starts" else ""
+                label = f"{result.system}, {result.store}{starts}"
                 kind = kinds.get(result.system, "peer")
                 drawn.setdefault((result.system, result.store), Bar(label, result.value, kind))
     return list(drawn.values())

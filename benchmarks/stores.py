@@ -61,5 +61,5 @@ def sqlite_size(url: str) -> int:
 
 STORES = [
     Store("memory", memory, lambda url: MemoryStore()),
-    Store("sqlite", sqlite_file, lambda url: SQLiteStore(path_of(url)), sqlite_size),
+    Store("SQLite", sqlite_file, lambda url: SQLiteStore(path_of(url)), sqlite_size),
 ]

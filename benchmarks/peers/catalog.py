@@ -32,12 +32,12 @@ class Peer(Struct, frozen=True):
     package: str
     place: Place
     beside: tuple[str, ...]
-    most: int = 1000
+    most: int = 500
     note: str = ""
 
 
-ON_DISK = ("sqlite",)
-ON_SERVER = ("postgresql", "sqlite")
+ON_DISK = ("SQLite",)
+ON_SERVER = ("PostgreSQL", "SQLite")
 
 
 def catalog(postgresql: Callable[[], PostgreSQL]) -> list[Peer]:

@@ -96,7 +96,7 @@ def test_a_plot_has_a_bar_for_each_system_the_best_first() -> None:
         "hand-written loop, sqlite",
         "Fast, SQLite",
         "pyworkflow, sqlite",
-        "Slow, PostgreSQL",
+        "Slow, PostgreSQL (with starts)",
     ]
     assert widths == sorted(widths, reverse=True)
     assert min(widths) > 0

@@ -45,7 +45,7 @@ def test_a_crowd_is_measured_where_there_is_a_disk() -> None:
 
     crowds = [one for one in bench.contestants("w4") if "open" in one.store]
 
-    assert [one.store for one in crowds] == ["sqlite, 8 open"]
+    assert [one.store for one in crowds] == ["SQLite, 8 open"]
     values = crowds[0].run()
     assert values.keys() == {
         "starts",

@@ -1,6 +1,7 @@
 """``./do bench``: W1 to W6 on every store, beside the hand-written loop and, with ``--peers``, beside other frameworks, in turns."""
 
 import argparse
+import signal
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -110,4 +111,6 @@ def measured(
 
 
 if __name__ == "__main__":
+    # So that the servers and folders of a run that is ended from outside go with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     main()

@@ -93,6 +93,14 @@ class Result(Struct, frozen=True):
         return median(self.runs)
 
 
+def gain(ours: Result, theirs: Result) -> float:
+    """Return how many times as good ours is: the median over the turns, because both had the same minute of the machine in one."""
+    quantity = QUANTITIES[ours.quantity]
+    if len(ours.runs) != len(theirs.runs):
+        return quantity.gain(ours.value, theirs.value)
+    return median(map(quantity.gain, ours.runs, theirs.runs))
+
+
 class Missing(Struct, frozen=True):
     """One that could not be measured, and why."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from benchmarks.measure import LIMIT, OURS, QUANTITIES, Missing, Result
+from benchmarks.measure import LIMIT, OURS, QUANTITIES, Missing, Result, gain
 from benchmarks.plot import Bar, bars, number
 
 TITLES = {
@@ -24,7 +24,8 @@ INTRODUCTION = f"""\
 # Benchmarks
 
 `./do bench --peers` measures all this anew and writes this page; `./do bench W1` measures one workload. Figures of different machines
-cannot be compared, ratios of one run can: all that stands in one section was measured in turns, and every figure is the median of its runs.
+cannot be compared, ratios of one run can: all that stands in one section was measured in turns. A figure is the median of its runs, a
+ratio the median of the ratios of each turn; [`figures.json`](figures.json) has every run.
 
 Every process has an input of three fields, an activity does nothing and returns three fields, and pyworkflow's program is
 [`work.py`](../../benchmarks/work.py). pyworkflow and what it is compared with on a disk flush every commit, unless a note says otherwise.
@@ -34,7 +35,7 @@ Every process has an input of three fields, an activity does nothing and returns
 - *peers*: other frameworks, each with a program as its own documentation writes it
   ([`peers/programs`](../../benchmarks/peers/programs)), in an OS process and on an empty store of its own for every run. Where
   starting a process also runs it, as in DBOS, the starts are in the time, and they are in pyworkflow's, too. *Times as good* is the
-  ratio of both figures: above 1 pyworkflow is better, below 1 the peer.
+  ratio of both: above 1 pyworkflow is better, below 1 the peer.
 """
 
 
@@ -110,7 +111,7 @@ def limits(section: Section) -> str:
         if ours.system == OURS:
             limit = section.find(LIMIT, ours.store, ours.quantity)
             quantity = QUANTITIES[ours.quantity]
-            share = f"{quantity.gain(ours.value, limit.value):.2f}" if limit else "-"
+            share = f"{gain(ours, limit):.2f}" if limit else "-"
             cells = [ours.store, quantity.text, number(ours.value)]
             lines.append(row(*cells, number(limit.value) if limit else "-", share))
     return "\n".join([*lines, ""])
@@ -137,10 +138,10 @@ def _compared(section: Section, peer: PeerLine, theirs: Result) -> str:
     found = (section.find(OURS, store, theirs.quantity) for store in peer.beside)
     ours = next((result for result in found if result), None)
     mine = [number(ours.value), ours.store] if ours else ["-", "-"]
-    gain = number(quantity.gain(ours.value, theirs.value)) if ours else "-"
+    times = number(gain(ours, theirs)) if ours else "-"
     note = ", ".join(filter(None, [f"{peer.count:,} a run", peer.note]))
     name = f"{peer.system} {peer.version}"
-    return row(name, peer.store, quantity.text, number(theirs.value), *mine, gain, note)
+    return row(name, peer.store, quantity.text, number(theirs.value), *mine, times, note)
 
 
 def row(*cells: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.measure import QUANTITIES, Contestant, Missing, Values, in_turns
+from benchmarks.measure import QUANTITIES, Contestant, Missing, Result, Values, gain, in_turns
 
 
 def test_contestants_are_measured_in_turns() -> None:
@@ -54,3 +54,12 @@ def test_an_error_that_is_not_expected_ends_the_run() -> None:
 def test_a_gain_above_one_means_that_ours_is_better() -> None:
     assert QUANTITIES["rate"].gain(200, 100) == 2
     assert QUANTITIES["median"].gain(1, 4) == 4
+
+
+def test_a_gain_is_the_median_over_the_turns() -> None:
+    ours = Result("a", "disk", "rate", [100, 10, 1])
+
+    # The machine became slower from turn to turn, for both alike.
+    assert gain(ours, Result("b", "disk", "rate", [50, 5, 0.25])) == 2
+    # Without turns to pair there are the medians only.
+    assert gain(ours, Result("b", "disk", "rate", [5])) == 2

@@ -103,7 +103,7 @@ def measured(
         work=work,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=machine(),
-        size=f"{bench.size(work)}, medians of {repeat} runs",
+        size=f"{bench.size(work)}; {'one run' if repeat == 1 else f'medians of {repeat} runs'}",
         results=results,
         peers=lines if takes_part else [],
         missing=[*absent, *failed] if takes_part else [],

@@ -62,7 +62,7 @@ class Bench:
             "w1": f"{self.count:,} processes",
             "w2": f"{self.count:,} activities",
             "w3": f"{latencies:,} processes",
-            "w4": f"{self.count * 5:,} open processes where the store does not say otherwise",
+            "w4": f"{self.count * 5:,} open processes; larger crowds, named with their store, once",
             "w5": f"{self.long:,} activities",
             "w6": f"{self.count:,} processes",
         }

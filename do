@@ -24,6 +24,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - whoever reads this line has an o
 ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
+PEERS = ROOT / ".venv-peers"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 UV_VERSION = "0.13.8"
@@ -101,8 +102,10 @@ def types(args: list[str]) -> int:
 
 @task
 def bench(args: list[str]) -> int:
-    """Run the benchmarks: ./do bench [ARGUMENTS of benchmarks]."""
+    """Run the benchmarks and write docs/benchmarks: ./do bench [W1 ...] [--peers] [--help]."""
     prepare("test")
+    if "--peers" in args:
+        prepare_peers()
     return become(["-m", "benchmarks", *args])
 
 
@@ -157,7 +160,7 @@ def clean(args: list[str]) -> int:
     rubbish = ["build", "dist", "htmlcov", ".coverage", ".hypothesis", ".import_linter_cache"]
     rubbish += [".mypy_cache", ".pytest_cache", ".ruff_cache", "*.egg-info"]
     if args == ["--all"]:
-        rubbish += [".venv", ".tools"]
+        rubbish += [".venv", ".venv-peers", ".tools"]
     elif args:
         sys.exit("usage: ./do clean [--all]")
     found = [path for pattern in rubbish for path in ROOT.glob(pattern)]
@@ -180,6 +183,31 @@ def prepare(wanted: str) -> None:
     os.environ["VIRTUAL_ENV"] = str(VENV)
     os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])
     os.environ.pop("PYTHONHOME", None)
+
+
+def prepare_peers() -> None:
+    """See to it that .venv-peers holds what the benchmarks compare with, as far as it is to be had."""
+    wanted = ROOT / "benchmarks" / "peers" / "requirements.txt"
+    mark = PEERS / ".do-peers"
+    if mark.exists() and mark.read_text() == wanted.read_text():
+        return
+    uv = find_uv()
+    environment = uv_environment() if uv else dict(os.environ)
+    python = str(PEERS / PYTHON.relative_to(VENV))
+    if uv:
+        make = [uv, "venv", "--clear", "--python", sys.executable, str(PEERS)]
+        command = [uv, "pip", "install", "--python", python]
+    else:
+        make = [sys.executable, "-m", "venv", "--clear", str(PEERS)]
+        command = [python, "-m", "pip", "install", "--quiet"]
+    must("make .venv-peers", make, environment)
+    if check("install all peers", [*command, "-r", str(wanted)], environment):
+        mark.write_text(wanted.read_text())
+        return
+    # One that is not to be had must not take the others with it: the report names those that are missing.
+    for line in wanted.read_text().splitlines():
+        if line and not line.startswith("#"):
+            check(f"install {line}", [*command, line], environment)
 
 
 def is_current(name: str) -> bool:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 
-from benchmarks.workloads import OpenBackend, opened, working
+from benchmarks.stores import Store
+from benchmarks.workloads import opened, working
 from pyworkflow.activity import ActivityExecution, activity
 from pyworkflow.decision import Decision, ScheduleActivity
 from pyworkflow.event import (
@@ -91,9 +92,9 @@ def fan(width: int) -> float:
     return (time.perf_counter() - began) / width
 
 
-def stored(open_backend: OpenBackend, steps: int) -> tuple[float, float]:
+def stored(store: Store, steps: int) -> tuple[float, float]:
     """Return the seconds of one of the first and one of the last steps of a long process on a store, with a worker."""
-    with opened(open_backend) as (manager, _):
+    with opened(store) as (manager, _):
         manager.register_workflow(ChainWorkflow)
         with working(manager):
             process_id = manager.start_process(Process(ChainWorkflow, input=steps))

@@ -29,7 +29,7 @@ def counted(python: str, name: str, endpoint: str, count: int) -> dict[str, int]
         aws_secret_access_key="b",  # noqa: S106 - moto asks for none
     )
     client.register_domain(name=name, workflowExecutionRetentionPeriodInDays="1")
-    command = [python, "-m", f"benchmarks.peers.{name}_program", name, str(count)]
+    command = [python, "-m", f"benchmarks.swf_peers.{name}_program", name, str(count)]
     done = subprocess.run(  # noqa: S603 - the operator names the interpreter
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )

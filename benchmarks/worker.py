@@ -1,16 +1,16 @@
-"""``python -m benchmarks.worker FILE``: a worker OS process for W6; it begins at a line on its standard input."""
+"""``python -m benchmarks.worker URL``: a worker OS process; it begins at a line on its standard input."""
 
 import sys
 
 from benchmarks.work import BenchWorkflow
-from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend import connect
 from pyworkflow.manager import Manager
 from pyworkflow.worker import Worker
 
 
 def main() -> None:
     """Get ready, wait for the word, and work until SIGTERM."""
-    with SQLiteBackend(sys.argv[1]) as backend:
+    with connect(sys.argv[1]) as backend:
         worker = Worker(Manager(backend, [BenchWorkflow]), concurrency=100)
         print("ready", flush=True)
         sys.stdin.readline()

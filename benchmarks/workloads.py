@@ -3,43 +3,48 @@
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import apsw
+import psutil
 from msgspec import Struct
 
-from benchmarks.raw import BATCH, Loop, Store
+from benchmarks.raw import BATCH, Loop
+from benchmarks.raw import Store as RawStore
+from benchmarks.stores import Store
 from benchmarks.work import BenchWorkflow, order
-from pyworkflow.backend.base import Backend
-from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend import connect
 from pyworkflow.event import ActivityEvent
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.worker import Worker
 
-OpenBackend = Callable[[Path], Backend]
-OpenStore = Callable[[Path], Store]
 Inputs = list[dict[str, Any]]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def opened(open_backend: OpenBackend) -> Iterator[tuple[Manager, Path]]:
-    """Yield a manager on a fresh store, and the store's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.db"
-        with open_backend(path) as backend:
-            yield Manager(backend, [BenchWorkflow]), path
+def opened(store: Store) -> Iterator[tuple[Manager, str]]:
+    """Yield a manager on an empty store, and the store's URL."""
+    with store.place() as url, connect(url) as backend:
+        yield Manager(backend, [BenchWorkflow]), url
+
+
+@contextmanager
+def opened_raw(store: Store) -> Iterator[tuple[RawStore, str]]:
+    """Yield the hand-written loop's store, empty, and its URL."""
+    if store.raw is None:
+        raise ValueError(f"there is no hand-written loop on {store.name}")
+    with store.place() as url:
+        yield store.raw(url), url
 
 
 @contextmanager
@@ -55,47 +60,68 @@ def working(manager: Manager, concurrency: int = 8) -> Iterator[None]:
         thread.join()
 
 
-def drained(open_backend: OpenBackend, inputs: Inputs) -> float:
-    """Return the seconds that a worker takes for some processes that are started before (W1, W2)."""
-    with opened(open_backend) as (manager, _):
+class Spent(Struct, frozen=True):
+    """What a piece of work took.
+
+    Attributes:
+        seconds: By the clock.
+        cpu: Of all processors, this OS process only.
+    """
+
+    seconds: float
+    cpu: float
+
+
+def drained(store: Store, inputs: Inputs) -> Spent:
+    """Return what a worker takes for some processes that are started before (W1, W2)."""
+    with opened(store) as (manager, _):
         ids = [manager.start_process(Process(BenchWorkflow, input=given)) for given in inputs]
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         with working(manager, concurrency=100):
             for process_id in ids:
                 manager.wait_for_process(process_id, 600)
-            return time.perf_counter() - began
+            return Spent(time.perf_counter() - began, time.process_time() - cpu)
 
 
-def drained_raw(open_store: OpenStore, inputs: Inputs) -> float:
-    """Return the seconds that the hand-written loop takes for the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "x.db")
-        store.start(list(inputs))
+def started_and_drained(store: Store, inputs: Inputs) -> float:
+    """Return the seconds that a client takes to start some processes one by one and to see all of them end, beside a worker (W1)."""
+    with opened(store) as (manager, _), working(manager, concurrency=100):
         began = time.perf_counter()
-        Loop(store).run()
+        ids = [manager.start_process(Process(BenchWorkflow, input=given)) for given in inputs]
+        for process_id in ids:
+            manager.wait_for_process(process_id, 600)
         return time.perf_counter() - began
 
 
-def latencies(open_backend: OpenBackend, count: int) -> tuple[float, float]:
+def drained_raw(store: Store, inputs: Inputs) -> float:
+    """Return the seconds that the hand-written loop takes for processes that are started before."""
+    with opened_raw(store) as (opened_store, _):
+        opened_store.start(list(inputs))
+        began = time.perf_counter()
+        Loop(opened_store).run()
+        return time.perf_counter() - began
+
+
+def latencies(store: Store, count: int) -> tuple[float, float]:
     """Return the median and 99th percentile of the seconds from the start of a one-step process to its end, with an idle worker (W3)."""
     took: list[float] = []
-    with opened(open_backend) as (manager, _), working(manager):
+    with opened(store) as (manager, _), working(manager):
         for number in range(count):
             began = time.perf_counter()
             given = order(number, steps=1)
             manager.wait_for_process(manager.start_process(Process(BenchWorkflow, input=given)), 60)
             took.append(time.perf_counter() - began)
-    return statistics.median(took), statistics.quantiles(took, n=100)[98]
+    return statistics.median(took), percentile(took, 99)
 
 
-def disk(path: Path) -> int:
-    """Return the bytes of a SQLite file with nothing left in its write-ahead log; 0 if there is no file."""
-    if not path.exists():
-        return 0
-    with closing(apsw.Connection(str(path))) as db:
-        db.set_busy_timeout(10_000)
-        db.execute("pragma wal_checkpoint(truncate)").fetchall()
-    return path.stat().st_size
+def percentile(values: list[float], percent: int) -> float:
+    """Return a percentile of at least two values."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def disk(store: Store, url: str) -> int:
+    """Return the bytes of disk that a store takes."""
+    return store.size(url) if store.size else 0
 
 
 class Crowd(Struct, frozen=True):
@@ -112,9 +138,9 @@ class Crowd(Struct, frozen=True):
     signals: float
 
 
-def crowd(open_backend: OpenBackend, count: int) -> Crowd:
+def crowd(store: Store, count: int) -> Crowd:
     """Start processes one by one from eight threads, and signal each."""
-    with opened(open_backend) as (manager, path):
+    with opened(store) as (manager, url):
 
         def start(number: int) -> str:
             return manager.start_process(Process(BenchWorkflow, input=order(number, wait=True)))
@@ -129,7 +155,7 @@ def crowd(open_backend: OpenBackend, count: int) -> Crowd:
             with working(manager, concurrency=1):
                 while any(queue.waiting or queue.running for queue in manager.backend.queues()):
                     time.sleep(0.05)
-                size = disk(path)
+                size = disk(store, url)
                 began = time.perf_counter()
                 list(threads.map(tell, ids))
                 for process_id in ids:
@@ -138,9 +164,9 @@ def crowd(open_backend: OpenBackend, count: int) -> Crowd:
     return Crowd(starts, size / count, signals)
 
 
-def memory_each(open_backend: OpenBackend, count: int) -> float:
+def memory_each(store: Store, count: int) -> float:
     """Return the bytes of memory that Python holds for each open process."""
-    with opened(open_backend) as (manager, _), working(manager, concurrency=1):
+    with opened(store) as (manager, _), working(manager, concurrency=1):
         manager.start_process(Process(BenchWorkflow, input=order(0, wait=True)))
         tracemalloc.start()
         for number in range(count):
@@ -152,32 +178,30 @@ def memory_each(open_backend: OpenBackend, count: int) -> float:
     return held / count
 
 
-def crowd_raw(open_store: OpenStore, count: int) -> Crowd:
+def crowd_raw(store: Store, count: int) -> Crowd:
     """Do the same with the hand-written loop, a hundred processes a transaction."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.db"
-        store = open_store(path)
-        loop = Loop(store)
+    with opened_raw(store) as (opened_store, url):
+        loop = Loop(opened_store)
         chunks = [range(at, min(at + BATCH, count)) for at in range(0, count, BATCH)]
         began = time.perf_counter()
-        pids = [store.start([order(n, wait=True) for n in chunk]) for chunk in chunks]
+        pids = [opened_store.start([order(n, wait=True) for n in chunk]) for chunk in chunks]
         starts = count / (time.perf_counter() - began)
         loop.run()
-        size = disk(path)
+        size = disk(store, url)
         began = time.perf_counter()
         for chunk in pids:
-            store.signal(chunk, {"ok": True})
+            opened_store.signal(chunk, {"ok": True})
         loop.run()
         signals = count / (time.perf_counter() - began)
     return Crowd(starts, size / count, signals)
 
 
-def long_process(open_backend: OpenBackend, count: int) -> tuple[float, float]:
+def long_process(store: Store, count: int) -> tuple[float, float]:
     """Return the seconds of one of the first and one of the last steps of a long process, each the median of 200 (W5).
 
     A step is an activity after the other: five events.
     """
-    with opened(open_backend) as (manager, _), working(manager):
+    with opened(store) as (manager, _), working(manager):
         given = order(1, steps=count)
         process_id = manager.start_process(Process(BenchWorkflow, input=given))
         process = manager.wait_for_process(process_id, 600)
@@ -186,32 +210,44 @@ def long_process(open_backend: OpenBackend, count: int) -> tuple[float, float]:
     return statistics.median(steps[10:210]), statistics.median(steps[-200:])
 
 
-def shared(count: int, workers: int) -> float:
-    """Return the processes a second that some worker OS processes do on one SQLite file (W6)."""
-    with opened(SQLiteBackend) as (manager, path):
-        with ThreadPoolExecutor(8) as threads:
-            given = [Process(BenchWorkflow, input=order(number)) for number in range(count)]
-            ids = list(threads.map(manager.start_process, given))
-        command = [sys.executable, "-m", "benchmarks.worker", str(path)]
-        pipe = subprocess.PIPE
-        children = [
-            subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
-            for _ in range(workers)
-        ]
+@contextmanager
+def workers(url: str, count: int) -> Iterator[list[psutil.Popen]]:
+    """Yield worker OS processes that begin to work now.
+
+    Raises:
+        RuntimeError: One did not end well.
+    """
+    command = [sys.executable, "-m", "benchmarks.worker", url]
+    pipe = subprocess.PIPE
+    children = [
+        psutil.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in range(count)
+    ]
+    try:
         for child in children:
-            assert child.stdout is not None  # noqa: S101 - it is a pipe
             child.stdout.readline()
-        began = time.perf_counter()
         for child in children:
-            assert child.stdin is not None  # noqa: S101 - it is a pipe
             child.stdin.write("go\n")
             child.stdin.flush()
-        for process_id in ids:
-            manager.wait_for_process(process_id, 600)
-        took = time.perf_counter() - began
+        yield children
+    finally:
         for child in children:
             child.terminate()
         codes = [child.wait() for child in children]
-        if any(codes):
-            raise RuntimeError(f"worker processes ended with {codes}")
-    return count / took
+        for child in children:
+            child.stdin.close()
+            child.stdout.close()
+    if any(codes):
+        raise RuntimeError(f"worker processes ended with {codes}")
+
+
+def shared(store: Store, count: int, crew: int) -> float:
+    """Return the processes a second that some worker OS processes do on one store (W6)."""
+    with opened(store) as (manager, url):
+        with ThreadPoolExecutor(8) as threads:
+            given = [Process(BenchWorkflow, input=order(number)) for number in range(count)]
+            ids = list(threads.map(manager.start_process, given))
+        with workers(url, crew):
+            began = time.perf_counter()
+            for process_id in ids:
+                manager.wait_for_process(process_id, 600)
+            return count / (time.perf_counter() - began)

@@ -1,1 +1,1 @@
-"""The same work by other clients of Amazon SWF. Each module is a program of its own: its library is no dependency of this project."""
+"""Programs of other frameworks that do the same work, each in a process of its own, and what starts them."""

@@ -1,8 +1,8 @@
-"""Processes of three activities by pyworkflow: ``python -m benchmarks.peers.ours_program DOMAIN COUNT``."""
+"""Processes of three activities by pyworkflow: ``python -m benchmarks.swf_peers.ours_program DOMAIN COUNT``."""
 
 import sys
 
-from benchmarks.peers import counting
+from benchmarks.swf_peers import counting
 from pyworkflow.activity import activity
 from pyworkflow.backend import connect
 from pyworkflow.decision import CompleteProcess, ScheduleActivity

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""Processes of three activities by garcon: ``python -m benchmarks.peers.garcon_program DOMAIN COUNT``."""
+"""Processes of three activities by garcon: ``python -m benchmarks.swf_peers.garcon_program DOMAIN COUNT``."""
 
 import sys
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any
 
 from garcon import activity, decider, runner
 
-from benchmarks.peers import counting
+from benchmarks.swf_peers import counting
 
 
 def step(context: Any, activity: Any) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""Processes of three activities by simpleflow: ``python -m benchmarks.peers.simpleflow_program DOMAIN COUNT``."""
+"""Processes of three activities by simpleflow: ``python -m benchmarks.swf_peers.simpleflow_program DOMAIN COUNT``."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from simpleflow.swf.process.decider import helpers
 from simpleflow.swf.process.decider.base import process_decision
 from simpleflow.swf.process.worker.base import ActivityPoller, process_task
 
-from benchmarks.peers import counting
+from benchmarks.swf_peers import counting
 
 QUEUE = "order"
 
@@ -57,7 +57,7 @@ def main() -> None:
         decision_tasks_timeout="60",
         child_policy="TERMINATE",
     ).save()
-    workflow = "benchmarks.peers.simpleflow_program.Order"
+    workflow = "benchmarks.swf_peers.simpleflow_program.Order"
     decides = helpers.make_decider_poller([workflow], domain, QUEUE)
     works = ActivityPoller(Domain(domain), QUEUE)
     client = counting.client()

@@ -1,0 +1,65 @@
+"""What pyworkflow is measured on. Another store is one line more in `STORES`."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import apsw
+from msgspec import Struct
+
+from benchmarks.raw import MemoryStore, SQLiteStore
+from benchmarks.raw import Store as RawStore
+
+
+class Store(Struct, frozen=True):
+    """A store.
+
+    Attributes:
+        name: What to call it.
+        place: Makes an empty one and yields its URL.
+        raw: Opens the hand-written loop's store at an URL, None if nobody has written it.
+        size: Tells the bytes of disk that the store at an URL takes, None if it takes none.
+    """
+
+    name: str
+    place: Callable[[], AbstractContextManager[str]]
+    raw: Callable[[str], RawStore] | None = None
+    size: Callable[[str], int] | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several OS processes can work on it: all that is on a disk."""
+        return self.size is not None
+
+
+@contextmanager
+def memory() -> Iterator[str]:
+    """Yield the URL of a backend in memory."""
+    yield "memory:"
+
+
+@contextmanager
+def sqlite_file() -> Iterator[str]:
+    """Yield the URL of a SQLite file that is yet to be made."""
+    with tempfile.TemporaryDirectory(prefix="pyworkflow-bench-") as folder:
+        yield f"sqlite:///{folder}/x.db"
+
+
+def path_of(url: str) -> Path:
+    """Return the file of a SQLite URL."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def sqlite_size(url: str) -> int:
+    """Return the bytes of a SQLite file with nothing left in its write-ahead log."""
+    with closing(apsw.Connection(str(path_of(url)))) as db:
+        db.set_busy_timeout(10_000)
+        db.execute("pragma wal_checkpoint(truncate)").fetchall()
+    return path_of(url).stat().st_size
+
+
+STORES = [
+    Store("memory", memory, lambda url: MemoryStore()),
+    Store("SQLite", sqlite_file, lambda url: SQLiteStore(path_of(url)), sqlite_size),
+]

@@ -11,7 +11,11 @@ GROUP = "pyworkflow.backends"
 """The entry point group. The name is the URL's scheme; the object is called with the whole URL and returns a `Backend`."""
 
 
-BUILT_IN = {"memory": "pyworkflow.backend.memory", "sqlite": "pyworkflow.backend.sqlite"}
+BUILT_IN = {
+    "memory": "pyworkflow.backend.memory",
+    "postgresql": "pyworkflow.backend.postgresql",
+    "sqlite": "pyworkflow.backend.sqlite",
+}
 """Modules of this package's own backends; each has an ``open_url``. Looking up entry points takes longer than opening a file."""
 
 
@@ -35,7 +39,13 @@ def connect(url: str) -> Backend:
 
         return BlinkerBackend(connect(url.removeprefix("blinker+")))
     if scheme in BUILT_IN:
-        opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
+        try:
+            opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
+        except ModuleNotFoundError as error:
+            raise InvalidRequestError(
+                f"backend {scheme!r}",
+                f"needs {error.name}: pip install 'pyworkflow-swf[{scheme}]'",
+            ) from error
         return opener(url)
     for point in entry_points(group=GROUP, name=scheme):
         opened: Backend = point.load()(url)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pyworkflow.activity import Activity, activity, current_activity
+from pyworkflow.backend import connect
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity
+from pyworkflow.errors import BackendUnavailableError
 from pyworkflow.event import ActivityEvent, ProcessStartedEvent
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
@@ -86,13 +88,24 @@ class StepsWorkflow(Workflow):
         return decisions
 
 
-def manager(path: str) -> Manager:
-    return Manager(SQLiteBackend(path), [OneWorkflow, StepsWorkflow])
+def manager(place: str) -> Manager:
+    """Return a manager for a file of SQLite, or for a backend's URL."""
+    backend = connect(place) if "://" in place else SQLiteBackend(place)
+    return Manager(backend, [OneWorkflow, StepsWorkflow])
+
+
+def _opened(place: str) -> Manager:
+    """Return a manager as soon as the backend can be reached."""
+    while True:
+        try:
+            return manager(place)
+        except BackendUnavailableError:
+            time.sleep(0.1)
 
 
 def main() -> None:
     path, lease, kinds, pool = sys.argv[1:5]
-    works = Worker(manager(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
+    works = Worker(_opened(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
     works.run()
 
 

@@ -94,10 +94,11 @@ class Joining(StoredBackend):
     def _joined(self, connection: psycopg.Connection[Any], work: Work) -> None:
         plan = Plan()
         plan.add([work])
+        session = self._session(connection)
+        # The first statement begins the caller's transaction, if that has not begun yet.
+        ((server_time, version),) = session.rows("clock")
         # A savepoint: what is refused leaves the caller's transaction as it was.
         with connection.transaction():
-            session = self._session(connection)
-            ((server_time, version),) = session.rows("clock")
             unit = PostgreSQLUnit(
                 session,
                 self._now(server_time),

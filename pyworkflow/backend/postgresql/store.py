@@ -81,8 +81,12 @@ class PostgreSQLBackend(Joining):
         self._own_clock = clock is None
         self._time = 0
         self._open()
-        with translated(self.address.label), self._readers.lend() as connection:
-            self._domain = set_up(connection, self.address)
+        try:
+            with translated(self.address.label), self._readers.lend() as connection:
+                self._domain = set_up(connection, self.address)
+        except BaseException:
+            self._readers.close()
+            raise
         _instances.add(self)
 
     def _open(self) -> None:

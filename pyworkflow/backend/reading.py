@@ -46,6 +46,12 @@ class HistoryCache:
                 self._events -= len(oldest)
         return history if len(history) == length else history.prefix(length)
 
+    def known(self, key: int) -> int:
+        """Return how many events of a history are there already."""
+        with self._lock:
+            history = self._histories.get(key)
+            return 0 if history is None else len(history)
+
     def forget(self) -> None:
         """Let go of everything."""
         with self._lock:

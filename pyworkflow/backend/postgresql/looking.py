@@ -1,11 +1,12 @@
 """What people ask of a database, past the needs of the rules."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.postgresql.registered import Types
 from pyworkflow.backend.postgresql.rows import (
+    EventStart,
     SeenValues,
     Values,
     activity_from,
@@ -16,7 +17,7 @@ from pyworkflow.backend.postgresql.rows import (
     storable,
     timer_from,
 )
-from pyworkflow.backend.postgresql.session import Session
+from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.staged import StagedUnit
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.clock import to_datetime
@@ -47,6 +48,8 @@ class Looking(StagedUnit):
         self.session = session
         self.types = types
         self.has_written = False
+        self._preloaded: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
+        self._preloaded_inputs: dict[int, bytes] = {}
         self._new_workflows: dict[str, WorkflowRow] = {}
         self._new_activities: dict[str, ActivityTypeRow] = {}
         self._seen: set[SeenValues] = set()
@@ -90,7 +93,31 @@ class Looking(StagedUnit):
     def next_due(self) -> int:
         return int(self.session.rows("next_due")[0][0])
 
+    def preload(self, wanted: Mapping[int, int]) -> None:
+        """Read the inputs of processes, and their events after as many as are given, all at once."""
+        starts = as_json(EventStart(key, since + 1) for key, since in wanted.items())
+        calls: list[Call] = [
+            ("inputs_of", {"keys": list(wanted)}),
+            ("events_wanted", {"wanted": starts}),
+        ]
+        inputs, events = self.session.bulk(calls)
+        self._preloaded_inputs.update((key, body.encode()) for key, body in inputs)
+        batches = _by_key(events, lambda values: (values[1], values[2].encode()))
+        for key, since in wanted.items():
+            self._preloaded[key, since] = batches.get(key, [])
+
+    def input(self, key: int) -> bytes:
+        for read in (self._inputs, self._preloaded_inputs):
+            if key in read:
+                return read[key]
+        body: str = self.session.rows("get_input", key=key)[0][0]
+        # Not among those of this transaction, which will be written.
+        read = self._preloaded_inputs
+        return read.setdefault(key, body.encode())
+
     def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
+        if (key, since) in self._preloaded:
+            return self._preloaded[key, since]
         found = self.session.rows("events_since", key=key, next=since + 1)
         return [(first_seq, body.encode()) for first_seq, body in found]
 
@@ -179,7 +206,7 @@ class Looking(StagedUnit):
 
     def _records_of(self, keys: list[int]) -> Iterator[ProcessRecord]:
         names = (
-            "check_processes", "check_inputs", "check_events", "decisions_of", "activities_of",
+            "check_processes", "inputs_of", "check_events", "decisions_of", "activities_of",
             "timers_of", "children_of", "signals_of",
         )  # fmt: skip
         found = self.session.bulk([(name, {"keys": keys}) for name in names])

@@ -160,6 +160,13 @@ select e.first_seq, e.body from {schema}.event e
 where e.key = %(key)s and e.first_seq >= coalesce(
     (select b.first_seq from {schema}.event b where b.key = %(key)s and b.first_seq <= %(next)s order by b.first_seq desc limit 1), 0)
 order by e.first_seq;
+-- name: events_wanted
+select e.key, e.first_seq, e.body
+from json_to_recordset(%(wanted)s::json) as x (key bigint, first_seq integer), lateral (
+    select b.key, b.first_seq, b.body from {schema}.event b
+    where b.key = x.key and b.first_seq >= coalesce(
+        (select f.first_seq from {schema}.event f where f.key = x.key and f.first_seq <= x.first_seq order by f.first_seq desc limit 1), 0)
+    order by b.first_seq) e;
 -- name: feed
 -- Of the transactions below the oldest that runs, all have ended: nothing will ever be added before the horizon.
 select e.cursor, p.id, p.run, p.workflow, p.parent_id, e.first_seq, e.body
@@ -324,7 +331,7 @@ select pg_notify(%(channel)s, %(sender)s);
 select key from {schema}.process where domain = %(domain)s and key > %(after)s order by key limit %(limit)s;
 -- name: check_processes
 select {process} from {schema}.process p where p.key = any(%(keys)s::bigint[]) order by p.key;
--- name: check_inputs
+-- name: inputs_of
 select key, body from {schema}.process_input where key = any(%(keys)s::bigint[]);
 -- name: check_events
 select key, first_seq, body from {schema}.event where key = any(%(keys)s::bigint[]) order by key, first_seq;

@@ -83,6 +83,13 @@ class EventValues(Struct):
     body: str
 
 
+class EventStart(Struct):
+    """From which number on events of a process are wanted."""
+
+    key: int
+    first_seq: int
+
+
 class InputValues(Struct):
     """A row of the table ``process_input``."""
 

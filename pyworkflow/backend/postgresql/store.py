@@ -30,6 +30,8 @@ from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.errors import BackendReadOnlyError
 from pyworkflow.ids import new_id
+from pyworkflow.ledger.claims import DecisionClaim
+from pyworkflow.task import DecisionTask
 
 T = TypeVar("T")
 
@@ -171,6 +173,11 @@ class PostgreSQLBackend(Joining):
             session.rows("rollback")
             return seen
 
+    def _decision_tasks(self, unit: StoredUnit, decided: list[DecisionClaim]) -> list[DecisionTask]:
+        if isinstance(unit, PostgreSQLUnit):
+            unit.preload({c.process.key: self._histories.known(c.process.key) for c in decided})
+        return super()._decision_tasks(unit, decided)
+
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
         """Run a work that only reads, after doing what is due, as far as nobody else is doing it and this program may."""
 
@@ -199,6 +206,7 @@ class PostgreSQLBackend(Joining):
             # Work is there, and other transactions have it under their locks.
             time.sleep(self._contended.pause())
         else:
+            self._fruitless = False
             self._contended.succeed()
         return ready
 

@@ -145,12 +145,6 @@ class PostgreSQLUnit(Looking):
             return None
         return self._select("process_by_run", id=process_id, run=run)
 
-    def input(self, key: int) -> bytes:
-        if key not in self._inputs:
-            # Not kept: what is kept is written.
-            return bytes(self.session.rows("get_input", key=key)[0][0].encode())
-        return self._inputs[key]
-
     # -- what belongs to a process -------------------------------------------------------------------------------------------------
 
     def _is_bare(self, key: int) -> bool:

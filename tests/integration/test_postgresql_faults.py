@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 import pytest
 
 from pyworkflow.backend.postgresql import PostgreSQLBackend
-from pyworkflow.errors import BackendReadOnlyError, BackendUnavailableError, BackendVersionError
+from pyworkflow.errors import (
+    BackendReadOnlyError,
+    BackendUnavailableError,
+    BackendVersionError,
+    TimedOutError,
+)
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ProcessCompleted
@@ -173,7 +178,11 @@ def survive(chaos: Chaos, processes: int, kinds: list[str], pause: float) -> Non
             time.sleep(chaos.chance.uniform(0, pause))
             chaos.strike(kind)
         for process_id in ids:
-            process = patiently(lambda i=process_id: of.wait_for_process(i, 120))  # type: ignore[misc]
+            try:
+                process = patiently(lambda i=process_id: of.wait_for_process(i, 120))  # type: ignore[misc]
+            except TimedOutError as error:
+                error.add_note(f"{of.pending(process_id)} {of.history(process_id)}")
+                raise
             assert process.result == ProcessCompleted({"step": 3})
             assert [e.type for e in process.history].count("activity") == 3
     finally:
@@ -203,7 +212,7 @@ def test_workers_under_fire_for_a_minute_lose_nothing_and_double_nothing(
     chaos = Chaos(own_server, schema, 4, seed)
     kinds = chaos.chance.choices(list(chaos.kinds), k=40)
 
-    survive(chaos, 1500, kinds, 1)
+    survive(chaos, 1000, kinds, 1)
 
 
 def test_many_os_processes_share_the_work(postgresql_server: Server, schema: str) -> None:

@@ -8,7 +8,8 @@ import apsw
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values, process_from
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.staged import StagedUnit
+from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -18,7 +19,7 @@ ALL = -1
 """SQLite's word for a limit that is none."""
 
 
-class Looking(StoredUnit):
+class Looking(StagedUnit):
     """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:

@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from pyworkflow.backend import connect
-from pyworkflow.backend.base import Poll
+from pyworkflow.backend.base import Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend, connections, session
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.statements import migrations
@@ -30,12 +31,15 @@ from pyworkflow.errors import (
     BackendVersionError,
     InvalidRequestError,
     ProcessAlreadyExistsError,
+    StaleActivityTaskError,
     UnknownProcessError,
 )
+from pyworkflow.event import ActivityEvent
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.testing.clock import FakeClock
 from tests.postgresql import Server
 
 
@@ -218,7 +222,7 @@ def test_domains_never_see_each_other(server: Server, schema: str) -> None:
     with pytest.raises(UnknownProcessError):
         one.process_by_id("kid")
     # A task of one domain is none in the other.
-    [turn_error] = two.turn([_completion(held, CompleteProcess())]).errors
+    [turn_error] = two.turn([Completion(held, [CompleteProcess()])]).errors
     assert turn_error is not None
     assert [p.id for p in two.processes(tag="t", status=None)] == ["same"]
     assert {entry.process_id for entry in two.feed()} == {"same", "kid"}
@@ -228,12 +232,6 @@ def test_domains_never_see_each_other(server: Server, schema: str) -> None:
     for backend in (one, two):
         assert backend.check() == []
         backend.close()
-
-
-def _completion(task: DecisionTask, outcome: CompleteProcess) -> Any:
-    from pyworkflow.backend.base import Completion
-
-    return Completion(task, [outcome])
 
 
 def test_the_same_id_started_at_once_is_one_process(server: Server, schema: str) -> None:
@@ -643,6 +641,118 @@ def test_a_commit_in_doubt_cannot_happen_after_it_was_done_again(
     assert ended
     assert types(backend, "p") == ["process_started"]
     assert backend.check() == []
+
+
+@pytest.mark.parametrize("fenced", [True, False])
+def test_it_is_the_token_that_keeps_a_stale_worker_out(
+    server: Server, schema: str, monkeypatch: pytest.MonkeyPatch, fenced: bool
+) -> None:
+    """The control: without the check of the token, the worker that was given up is heard, and the one at work is not."""
+    clock = FakeClock()
+    with PostgreSQLBackend(server.url(), schema=schema, clock=clock) as backend:
+        backend.register_workflow("w")
+        backend.register_activity("a")
+        backend.start_process(Process("w", id="p"))
+        backend.complete_decision_task(decision(backend), ScheduleActivity("a"))
+        [stale] = backend.turn(polls=[Poll(ActivityTask, lease=5)]).tasks
+        clock.advance(6)
+        [held] = backend.turn(polls=[Poll(ActivityTask, lease=5)]).tasks
+        assert isinstance(stale, ActivityTask)
+        assert isinstance(held, ActivityTask)
+        if not fenced:
+            monkeypatch.setattr(
+                "pyworkflow.ledger.claims._holds",
+                lambda unit, row, token: row.state == "started" and unit.now < row.deadline,
+            )
+
+        completions = [
+            Completion(stale, ActivityCompleted("stale")),
+            Completion(held, ActivityCompleted("held")),
+        ]
+        refused = [type(error) for error in backend.turn(completions).errors]
+
+        heard = "held" if fenced else "stale"
+        assert refused == ([StaleActivityTaskError, type(None)] if fenced else [type(None), StaleActivityTaskError])  # fmt: skip
+        last = backend.history("p")[-1]
+        assert isinstance(last, ActivityEvent)
+        assert last.result == ActivityCompleted(heard)
+
+
+# -- keeping house -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        ("update {schema}.event set body = replace(body, 'started', 'stopped') where first_seq = 2", "I"),
+        ("update {schema}.process set last_seq = 9", "I1"),
+        ("delete from {schema}.decision_task", "I9"),
+        ("insert into {schema}.timer values (77, 1, 't', 1, 'null', 1, 4000000000000000)", "I21"),
+        ("update {schema}.decision_task set domain = 99", "I20"),
+        ("delete from {schema}.process", "I21"),
+    ],
+)  # fmt: skip
+def test_a_check_finds_what_was_damaged(
+    backend: PostgreSQLBackend, server: Server, schema: str, damage: str, invariant: str
+) -> None:
+    backend.start_process(Process("w", id="p"))
+    backend.signal_process("p", "started")
+    assert backend.check() == []
+    with server.connect() as admin:
+        admin.execute(damage.format(schema=schema))
+
+    assert any(found.invariant.startswith(invariant) for found in backend.check())
+
+
+def test_a_check_holds_nobody_up_and_is_held_up_by_nobody(
+    backend: PostgreSQLBackend, server: Server, schema: str
+) -> None:
+    for n in range(20):
+        backend.start_process(Process("w", id=f"p{n}"))
+    seen: list[int] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        # What changes during a check is not half seen.
+        backend.signal_process("p1", "s")
+        backend.terminate_process("p2")
+        seen.append(total)
+
+    with psycopg.connect(server.url()) as stranger:
+        stranger.execute(f"select from {schema}.process where id = 'p3' for update")
+        assert backend.check(meanwhile) == []
+
+    assert seen == [20]
+    assert backend.check() == []
+
+
+def test_many_may_purge_at_once(server: Server, schema: str) -> None:
+    backends = [PostgreSQLBackend(server.url(), schema=schema) for _ in range(3)]
+    backends[0].register_workflow("w")
+    for n in range(30):
+        backends[0].start_process(Process("w", id=f"p{n}", tags=["t"]))
+        if n % 3:
+            backends[0].terminate_process(f"p{n}")
+
+    def purge(backend: PostgreSQLBackend) -> int:
+        total = 0
+        while removed := backend.purge(datetime.now(UTC) + timedelta(days=1), limit=3):
+            total += removed
+        return total
+
+    removed = together(*[lambda b=b: purge(b) for b in backends])
+
+    # Whoever finds all that is left in the hands of others has nothing more to do.
+    assert sum(int(str(n)) for n in removed) == 20
+    assert len(backends[0].processes(tag="t", status=None)) == 10
+    assert {entry.process_id for entry in backends[0].feed()} == {f"p{n}" for n in range(0, 30, 3)}
+    assert backends[0].check() == []
+    with server.connect() as admin:
+        found = admin.execute(f"select count(*) from {schema}.transaction_receipt").fetchone()
+    # One row for each backend object, however many transactions it has been through.
+    assert found is not None
+    assert int(str(found[0])) <= 3
+    for backend in backends:
+        backend.close()
 
 
 # -- roles -------------------------------------------------------------------------------------------------------------------------

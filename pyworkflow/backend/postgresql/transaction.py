@@ -85,6 +85,7 @@ class Writer:
         keys: set[int] = set()
         backoff = Backoff(0.005, 0.2)
         lost = 0
+        obstacle: psycopg.Error | None = None
         for _ in range(ATTEMPTS):
             receipt = new_id()
             try:
@@ -96,7 +97,8 @@ class Writer:
             except _UnknownError as unknown:
                 if self._was_committed(receipt):
                     return self._read_back(unknown.flush)
-            except AGAIN:
+            except AGAIN as error:
+                obstacle = error
                 time.sleep(backoff.pause())
             except psycopg.Error as error:
                 # Nothing remains of what was not to be committed yet. The first loss may be of a connection that was kept too long; if
@@ -104,7 +106,9 @@ class Writer:
                 lost += 1
                 if not is_lost(error) or lost > 1:
                     raise
-        raise BackendUnavailableError(f"other transactions were in the way {ATTEMPTS} times")
+        raise BackendUnavailableError(
+            f"other transactions were in the way {ATTEMPTS} times: {obstacle or 'they hold its locks'}"
+        ) from obstacle
 
     def _attempt(self, job: Job, prefetch: Prefetch, receipt: str) -> list[FeedBatch]:
         with self._connections.lend() as connection:

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from pyworkflow.backend import connect
 from pyworkflow.backend.base import Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend, connections, session
+from pyworkflow.backend.postgresql.address import parse_url
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.statements import migrations
 from pyworkflow.backend.wakeups import Wakeups
@@ -165,6 +166,15 @@ def test_a_wrong_password_is_told_as_what_it_is(server: Server, schema: str) -> 
         finally:
             hba.write_text(before)
             admin.execute("select pg_reload_conf()")
+
+
+def test_an_address_is_shown_without_the_password() -> None:
+    address = parse_url("postgresql://me:secret@db.example:6543/shop?schema=s&sslmode=require")
+
+    assert (
+        repr(address) == "Address(postgresql://db.example:6543/shop, schema='s', domain='default')"
+    )
+    assert "sslmode=require" in address.conninfo
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ class Address(Struct, frozen=True):
     listen: str | None = None
     prepare: bool = True
 
+    def __repr__(self) -> str:
+        return f"Address({self.label}, schema={self.schema!r}, domain={self.domain!r})"
+
     @property
     def label(self) -> str:
         """The place, for messages: never the password."""

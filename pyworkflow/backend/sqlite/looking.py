@@ -8,8 +8,7 @@ import apsw
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values, process_from
-from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -19,7 +18,7 @@ ALL = -1
 """SQLite's word for a limit that is none."""
 
 
-class Looking(StagedUnit):
+class Looking(StoredUnit):
     """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:

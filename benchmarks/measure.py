@@ -53,10 +53,14 @@ QUANTITIES = {
     "step": Quantity("µs a step, at the start", more_is_better=False),
     "late": Quantity("a step at 10,000 events / a step at the start", more_is_better=False),
     "decision": Quantity("µs a decision without a store, at the start", more_is_better=False),
-    "late_decision": Quantity("a decision at 10,000 events / one at the start", more_is_better=False),
+    "late_decision": Quantity(
+        "a decision at 10,000 events / one at the start", more_is_better=False
+    ),
     "replay": Quantity("ms to replay 10,000 events", more_is_better=False),
     "gathered": Quantity("µs an activity of many gathered", more_is_better=False),
-    "gathered_growth": Quantity("an activity of ten times as many gathered / an activity", more_is_better=False),
+    "gathered_growth": Quantity(
+        "an activity of ten times as many gathered / an activity", more_is_better=False
+    ),
     "crew_1": Quantity("processes/s of one worker OS process"),
     "crew_2": Quantity("processes/s of two"),
     "crew_4": Quantity("processes/s of four"),

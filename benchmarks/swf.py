@@ -30,7 +30,7 @@ def counted(python: str, name: str, endpoint: str, count: int) -> dict[str, int]
     )
     client.register_domain(name=name, workflowExecutionRetentionPeriodInDays="1")
     command = [python, "-m", f"benchmarks.swf_peers.{name}_program", name, str(count)]
-    done = subprocess.run(  # noqa: S603 - the operator names the interpreter
+    done = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     calls: dict[str, int] = json.loads(done.stdout.splitlines()[-1])

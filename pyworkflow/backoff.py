@@ -4,6 +4,10 @@ LONGEST_PAUSE = 30.0
 """Seconds between two tries, at most."""
 
 
+LONGEST_OUTAGE_PAUSE = 1.5
+"""Between two tries of a worker whose backend cannot be reached: it goes on within two seconds of the backend's return."""
+
+
 class Backoff:
     """Pauses that double with each failure.
 

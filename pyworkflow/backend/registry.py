@@ -12,6 +12,7 @@ GROUP = "pyworkflow.backends"
 
 BUILT_IN = {
     "memory": "pyworkflow.backend.memory",
+    "postgresql": "pyworkflow.backend.postgresql",
     "sqlite": "pyworkflow.backend.sqlite",
     "swf": "pyworkflow.backend.amazonswf",
 }
@@ -40,7 +41,13 @@ def connect(url: str) -> Backend:
 
         return BlinkerBackend(connect(url.removeprefix("blinker+")))
     if scheme in BUILT_IN:
-        opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
+        try:
+            opener: Callable[[str], Backend] = import_module(BUILT_IN[scheme]).open_url
+        except ModuleNotFoundError as error:
+            raise InvalidRequestError(
+                f"backend {scheme!r}",
+                f"needs {error.name}: pip install 'pyworkflow-swf[{scheme}]'",
+            ) from error
         return opener(url)
     from importlib.metadata import entry_points
 

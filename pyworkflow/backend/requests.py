@@ -1,15 +1,27 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Raw
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.backend.base import Completion, FailedDecision, Poll
+from pyworkflow.backend.base import Completion, FailedDecision, Poll, Reuse
+from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import microseconds, to_datetime
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision
+from pyworkflow.decision import (
+    CancelActivity,
+    CancelTimer,
+    Decision,
+    RequestCancelProcess,
+    ScheduleActivity,
+    ScheduleLambda,
+    SignalProcess,
+    StartChildProcess,
+    Timer,
+)
 from pyworkflow.errors import (
     InvalidRequestError,
     StaleActivityTaskError,
@@ -17,8 +29,8 @@ from pyworkflow.errors import (
     UnknownProcessError,
     UnseenEventsError,
 )
-from pyworkflow.ledger import claims
-from pyworkflow.ledger.activities import complete_activity
+from pyworkflow.ledger import claims, lifecycle
+from pyworkflow.ledger.activities import complete_activity, release_activity
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.decide import complete_decision
 from pyworkflow.ledger.lifecycle import Start, plain
@@ -31,6 +43,7 @@ from pyworkflow.result import (
     ActivityResult,
     ActivityTimedOut,
 )
+from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import (
     MAX_NAME,
@@ -65,6 +78,33 @@ def start(process: Process, new_id: str) -> Start:
         tags=check_tags(process.tags),
         category=None if process.category is None else check_name(process.category, "category"),
         timeout=None if process.timeout is None else duration(process.timeout, "timeout"),
+    )
+
+
+def starting(request: Start, reuse: Reuse) -> Work:
+    """Return the work that starts a process; it returns the id."""
+    allow, failed = reuse == Reuse.ALLOW, reuse == Reuse.ALLOW_FAILED
+    return Planned(
+        lambda unit: lifecycle.start(unit, request, allow=allow, allow_failed=failed).id,
+        Touches(ids=(request.id,), starts=1),
+    )
+
+
+def signaling(process_id: str, name: str, data: Json, signal_id: str | None) -> Work:
+    """Return the work that signals a process.
+
+    Raises:
+        InvalidRequestError: The name, the id or the data is not acceptable.
+    """
+    check_name(name, "signal name")
+    if signal_id is not None:
+        check_name(signal_id, "signal id")
+    check_payload(data, f"data of signal {name!r}")
+    told = Signal(name, data, signal_id)
+    known = () if signal_id is None else ((process_id, signal_id),)
+    return Planned(
+        lambda unit: lifecycle.signal(unit, process_id, told).id,
+        Touches(ids=(process_id,), signals=known),
     )
 
 
@@ -148,12 +188,18 @@ def completion(done: Completion) -> Work:
         number, token = activity_lease(task)
         result = checked_result(outcome)
         activity_id = task.activity_execution.id
-        return lambda unit: complete_activity(unit, number, token, activity_id, result)
+        return Planned(
+            lambda unit: complete_activity(unit, number, token, activity_id, result),
+            Touches(numbers=(number,)),
+        )
     key, token = decision_lease(task)
     if isinstance(outcome, FailedDecision):
         reason = check_text(outcome.reason, "reason") or "the decider failed"
         details = _details(outcome.details)
-        return lambda unit: claims.fail_decision(unit, key, token, reason, details)
+        return Planned(
+            lambda unit: claims.fail_decision(unit, key, token, reason, details),
+            Touches(keys=(key,)),
+        )
     if isinstance(outcome, ActivityResult):
         raise InvalidRequestError("outcome of a decision task", f"cannot be {outcome!r}")
     return _decided(key, token, list(outcome))
@@ -167,7 +213,31 @@ def _decided(key: int, token: str, decisions: list[Decision]) -> Work:
         reason = "events came that its decider has not seen; it is decided again"
         return UnseenEventsError(decisions[-1].type, reason)
 
-    return work
+    return Planned(work, _touched(key, decisions))
+
+
+def _touched(key: int, decisions: list[Decision]) -> Touches:
+    # Nothing has been checked yet: the list may hold anything.
+    ids: list[Any] = []
+    activities: list[tuple[int, Any]] = []
+    timers: list[tuple[int, Any]] = []
+    for decision in decisions:
+        if isinstance(decision, ScheduleActivity | CancelActivity | ScheduleLambda):
+            activities.append((key, decision.id))
+        elif isinstance(decision, Timer | CancelTimer):
+            timers.append((key, decision.id))
+        elif isinstance(decision, SignalProcess | RequestCancelProcess):
+            ids.append(decision.process_id)
+        elif isinstance(decision, StartChildProcess):
+            ids.append(decision.process.id)
+    closing = bool(decisions) and getattr(decisions[-1], "closing", False)
+    return Touches(
+        ids=tuple(i for i in ids if isinstance(i, str)),
+        keys=(key,),
+        closing=(key,) if closing else (),
+        activities=tuple(pair for pair in activities if isinstance(pair[1], str)),
+        timers=tuple(pair for pair in timers if isinstance(pair[1], str)),
+    )
 
 
 def checked_result(result: object) -> ActivityResult:
@@ -208,14 +278,33 @@ def poll(wanted: Poll) -> Work:
         lease = check_seconds(wanted.lease, "lease", positive=True)
     limit, identity = wanted.limit, check_text(wanted.identity, "identity", MAX_NAME)
     if wanted.kind is DecisionTask:
-        return lambda unit: claims.claim_decisions(unit, category, limit, identity, lease)
-    return lambda unit: claims.claim_activities(unit, category, limit, identity, lease)
+        return Planned(
+            lambda unit: claims.claim_decisions(unit, category, limit, identity, lease),
+            Touches(decisions=((category, limit),)),
+        )
+    return Planned(
+        lambda unit: claims.claim_activities(unit, category, limit, identity, lease),
+        Touches(tasks=((category, limit),)),
+    )
 
 
 def extension(task: ActivityTask | DecisionTask, lease: float | None) -> Work:
     """Return the work that moves the end of a lease."""
     if isinstance(task, DecisionTask):
         key, token = decision_lease(task)
-        return lambda unit: claims.extend_decision(unit, key, token, lease)
+        return Planned(
+            lambda unit: claims.extend_decision(unit, key, token, lease), Touches(keys=(key,))
+        )
     number, token = activity_lease(task)
-    return lambda unit: claims.extend_activity(unit, number, token, lease)
+    return Planned(
+        lambda unit: claims.extend_activity(unit, number, token, lease), Touches(numbers=(number,))
+    )
+
+
+def release(task: ActivityTask | DecisionTask) -> Work:
+    """Return the work that gives a task back."""
+    if isinstance(task, DecisionTask):
+        key, token = decision_lease(task)
+        return Planned(lambda unit: claims.release_decision(unit, key, token), Touches(keys=(key,)))
+    number, token = activity_lease(task)
+    return Planned(lambda unit: release_activity(unit, number, token), Touches(numbers=(number,)))

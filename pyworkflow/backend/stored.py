@@ -30,6 +30,7 @@ from pyworkflow.backend.reading import (
     open_process,
     to_process,
 )
+from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.transactions import Transactions
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, Clock, to_instant
@@ -40,7 +41,6 @@ from pyworkflow.event import Event
 from pyworkflow.history import History
 from pyworkflow.ids import new_id
 from pyworkflow.ledger import claims, lifecycle
-from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
@@ -48,7 +48,6 @@ from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
-from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_name, check_payload, check_text
 
@@ -117,25 +116,24 @@ class StoredBackend(Transactions):
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
         """Start a process and return its id."""
         request = requests.start(process, new_id())
-        allow, failed = reuse == Reuse.ALLOW, reuse == Reuse.ALLOW_FAILED
-        self._do(lambda unit: lifecycle.start(unit, request, allow=allow, allow_failed=failed).id)
+        self._do(requests.starting(request, reuse))
         return request.id
 
     def signal_process(
         self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None
     ) -> None:
         """Tell a process something."""
-        check_name(name, "signal name")
-        if signal_id is not None:
-            check_name(signal_id, "signal id")
-        check_payload(data, f"data of signal {name!r}")
-        told = Signal(name, data, signal_id)
-        self._do(lambda unit: lifecycle.signal(unit, process_id, told).id)
+        self._do(requests.signaling(process_id, name, data, signal_id))
 
     def cancel_process(self, process_id: str, details: Json = None) -> None:
         """Cancel a process."""
         check_payload(details, "details")
-        self._do(lambda unit: lifecycle.cancel(unit, process_id, details).id)
+        self._do(
+            Planned(
+                lambda unit: lifecycle.cancel(unit, process_id, details).id,
+                Touches(ids=(process_id,)),
+            )
+        )
 
     def terminate_process(
         self, process_id: str, reason: str | None = None, details: Json = None
@@ -143,11 +141,18 @@ class StoredBackend(Transactions):
         """Close a process by force."""
         check_payload(details, "details")
         short = check_text(reason, "reason")
-        self._do(lambda unit: lifecycle.terminate(unit, process_id, short, details).id)
+        self._do(
+            Planned(
+                lambda unit: lifecycle.terminate(unit, process_id, short, details).id,
+                Touches(ids=(process_id,)),
+            )
+        )
 
     def retry_process(self, process_id: str) -> None:
         """Resume a parked process."""
-        self._do(lambda unit: lifecycle.resume(unit, process_id))
+        self._do(
+            Planned(lambda unit: lifecycle.resume(unit, process_id), Touches(ids=(process_id,)))
+        )
 
     def process_by_id(self, process_id: str) -> Process:
         """Return a process with its whole history."""
@@ -314,7 +319,13 @@ class StoredBackend(Transactions):
         number, token = requests.activity_lease(task)
         data = None if details is None else check_payload(details, "heartbeat details")
         name = task.activity_execution.id
-        return self._do(lambda unit: claims.heartbeat(unit, number, token, name, data))
+        beat: bool = self._do(
+            Planned(
+                lambda unit: claims.heartbeat(unit, number, token, name, data),
+                Touches(numbers=(number,)),
+            )
+        )
+        return beat
 
     def complete_decision_task(
         self, task: DecisionTask, decisions: Decision | Iterable[Decision]
@@ -342,16 +353,8 @@ class StoredBackend(Transactions):
 
     def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
         """Give tasks back."""
-        works: list[Work] = []
-        for task in tasks:
-            if isinstance(task, DecisionTask):
-                key, token = requests.decision_lease(task)
-                works.append(partial(claims.release_decision, key=key, token=token))
-            else:
-                number, token = requests.activity_lease(task)
-                works.append(partial(release_activity, number=number, token=token))
-        if works:
-            self._write(works)
+        if tasks:
+            self._write([requests.release(task) for task in tasks])
 
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
-from pyworkflow.backoff import Backoff
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -94,7 +94,7 @@ class SimpleWorker(ABC):
         Raises:
             BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
         """
-        backoff = Backoff()
+        backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         while not self._stopped.is_set():
             try:
                 self._step(log, POLL_SECONDS)

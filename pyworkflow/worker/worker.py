@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll, Turn
-from pyworkflow.backoff import Backoff
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -101,7 +101,7 @@ class Worker:
         self._keeper = LeaseKeeper(manager, lease)
         self._busy = 0
         self._waiting = False
-        self._backoff = Backoff()
+        self._backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         self._stopping = threading.Event()
         self._at_once = False
         self._deciding = False

@@ -19,10 +19,12 @@ from botocore.session import Session
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.backend.translate import WITH_PROCESS
 from pyworkflow.cli import COMMANDS
 from pyworkflow.testing.conformance.table import capability_table
+from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -72,12 +74,18 @@ def test_the_first_program_prints_its_result() -> None:
     assert done.stdout == "ProcessCompleted(result='charged 12')\n"
 
 
-def test_the_capability_table_is_what_backends_declare(tmp_path: Path) -> None:
-    with SQLiteBackend(tmp_path / "x.db") as sqlite:
+def test_the_capability_table_is_what_backends_declare(
+    tmp_path: Path, postgresql_server: Server, schema: str
+) -> None:
+    with (
+        SQLiteBackend(tmp_path / "x.db") as sqlite,
+        PostgreSQLBackend(postgresql_server.url(), schema=schema) as postgresql,
+    ):
         table = capability_table(
             {
                 "memory": MemoryBackend().capabilities,
                 "sqlite": sqlite.capabilities,
+                "postgresql": postgresql.capabilities,
                 "amazonswf": AmazonSWFBackend.capabilities,
             }
         )

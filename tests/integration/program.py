@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pyworkflow.activity import Activity, activity, current_activity
+from pyworkflow.backend import connect
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity
+from pyworkflow.errors import BackendUnavailableError
 from pyworkflow.event import ActivityEvent, ProcessStartedEvent
 from pyworkflow.ledger import claims
 from pyworkflow.manager import Manager
@@ -22,7 +24,8 @@ from pyworkflow.workflow import Decidable, Workflow
 STEPS = 3
 
 
-@activity
+# A busy machine may leave it waiting for long; that is not what the tests are about.
+@activity(scheduled_timeout=3600)
 def step(order: dict[str, Any]) -> dict[str, Any]:
     return {"step": order.get("step", 0) + 1}
 
@@ -118,10 +121,19 @@ class HesitantWorkflow(Workflow):
         return CompleteProcess(shown)
 
 
-def manager(path: str) -> Manager:
-    return Manager(
-        SQLiteBackend(path), [OneWorkflow, StepsWorkflow, SlowStepsWorkflow, HesitantWorkflow]
-    )
+def manager(place: str) -> Manager:
+    """Return a manager for a file of SQLite, or for a backend's URL."""
+    backend = connect(place) if "://" in place else SQLiteBackend(place)
+    return Manager(backend, [OneWorkflow, StepsWorkflow, SlowStepsWorkflow, HesitantWorkflow])
+
+
+def _opened(place: str) -> Manager:
+    """Return a manager as soon as the backend can be reached."""
+    while True:
+        try:
+            return manager(place)
+        except BackendUnavailableError:
+            time.sleep(0.1)
 
 
 def main() -> None:
@@ -130,7 +142,7 @@ def main() -> None:
         # The control of the crash loop: whoever comes late is believed.
         claims._holds = lambda unit, row, token: True
         kinds = "all"
-    works = Worker(manager(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
+    works = Worker(_opened(path), lease=float(lease), grace=5, decisions=kinds == "all", pool=pool)
     works.run()
 
 

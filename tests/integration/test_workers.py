@@ -49,7 +49,7 @@ def working(of: Manager, **settings: Any) -> Iterator[Worker]:
 
 
 def spawn(
-    path: Path, lease: float = 1.0, kinds: str = "all", pool: str = "thread"
+    path: Path | str, lease: float = 1.0, kinds: str = "all", pool: str = "thread"
 ) -> subprocess.Popen[bytes]:
     program = [sys.executable, "-m", "tests.integration.program"]
     command = [*program, str(path), str(lease), kinds, pool]

@@ -1,6 +1,7 @@
-"""Every rule of history, under many orders of operations, on memory and SQLite beside each other."""
+"""Every rule of history, under many orders of operations, on memory and another store beside each other."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pyworkflow.backend.base import Backend, Poll
 from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import (
     CancelActivity,
@@ -32,6 +34,7 @@ from pyworkflow.retry import Retry
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.testing.clock import FakeClock
+from tests.postgresql import Server
 
 IDS = st.sampled_from(["p1", "p2", "p3"])
 SMALL = st.integers(0, 2)
@@ -65,13 +68,14 @@ def described(backend: Backend) -> Any:
 class Machine(RuleBasedStateMachine):
     """The same operations on both stores: they must answer alike, and every invariant must hold after each."""
 
+    other: Callable[[FakeClock], Backend] = staticmethod(
+        lambda clock: SQLiteBackend(":memory:", clock=clock)
+    )
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.backends: list[Backend] = [
-            MemoryBackend(self.clock),
-            SQLiteBackend(":memory:", clock=self.clock),
-        ]
+        self.backends: list[Backend] = [MemoryBackend(self.clock), self.other(self.clock)]
         self.decisions: list[list[DecisionTask]] = []
         self.activities: list[list[ActivityTask]] = []
 
@@ -185,8 +189,8 @@ class Machine(RuleBasedStateMachine):
             backend.close()
 
 
-def machine(examples: int, steps: int) -> Any:
-    case = Machine.TestCase
+def machine(examples: int, steps: int, kind: type[Machine] = Machine) -> Any:
+    case = kind.TestCase
     case.settings = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -204,3 +208,31 @@ def test_any_order_of_operations_keeps_every_rule() -> None:
 @pytest.mark.timeout(3000)
 def test_thousands_of_orders_keep_every_rule() -> None:
     machine(3000, 60)("runTest").runTest()
+
+
+def postgresql_machine(server: Server, schema: str) -> type[Machine]:
+    """Return the machine with PostgreSQL in it: each of its runs has a domain of its own."""
+    domains = count(1)
+
+    class PostgreSQLMachine(Machine):
+        other = staticmethod(
+            lambda clock: PostgreSQLBackend(
+                server.url(), schema=schema, domain=f"d{next(domains)}", clock=clock
+            )
+        )
+
+    return PostgreSQLMachine
+
+
+def test_any_order_of_operations_keeps_every_rule_on_postgresql(
+    postgresql_server: Server, schema: str
+) -> None:
+    machine(8, 40, postgresql_machine(postgresql_server, schema))("runTest").runTest()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_thousands_of_orders_keep_every_rule_on_postgresql(
+    postgresql_server: Server, schema: str
+) -> None:
+    machine(1000, 50, postgresql_machine(postgresql_server, schema))("runTest").runTest()

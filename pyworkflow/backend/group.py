@@ -1,0 +1,100 @@
+"""Group commit: what many threads ask for at the same time goes into one transaction."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from pyworkflow.backend.unit import Work
+
+
+class Submission:
+    """Works of one thread that wait for the next commit."""
+
+    __slots__ = ("_called", "done", "error", "leads", "results", "works")
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works = works
+        self.results: list[Any] = []
+        self.error: BaseException | None = None
+        self.done = False
+        self.leads = False
+        self._called = Lock()
+        self._called.acquire()
+
+    def call(self) -> None:
+        """Wake its thread: its works are done, or it is the one to commit."""
+        self._called.release()
+
+    def wait(self) -> None:
+        """Sleep until called."""
+        self._called.acquire()
+
+
+class GroupCommit:
+    """Has one thread at a time commit for all that have come by then.
+
+    Each thread sleeps on a lock of its own: with one for all, those whose works are done stand in the way of the next commit.
+
+    Args:
+        commit: Commits a group. It gives each submission its results, or raises what then is the error of all of them.
+    """
+
+    def __init__(self, commit: Callable[[list[Submission]], None]) -> None:
+        self._commit = commit
+        self._queue: list[Submission] = []
+        self._lock = Lock()
+        self._busy = False
+
+    def submit(self, works: Sequence[Work]) -> list[Any]:
+        """Have works committed; return their results."""
+        submission = Submission(works)
+        with self._lock:
+            self._queue.append(submission)
+            waits, self._busy = self._busy, True
+        if waits:
+            try:
+                submission.wait()
+            except BaseException:
+                self._leave(submission)
+                raise
+        if not submission.done:
+            self._lead(submission)
+        if submission.error is not None:
+            raise submission.error
+        return submission.results
+
+    def _lead(self, leader: Submission) -> None:
+        with self._lock:
+            group, self._queue = self._queue, []
+        try:
+            self._commit(group)
+        except Exception as error:
+            # Each of the threads raises it.
+            for submission in group:
+                submission.error = error
+        except BaseException as error:
+            for submission in group:
+                submission.error = error
+            raise
+        finally:
+            with self._lock:
+                self._hand_over()
+            for submission in group:
+                submission.done = True
+                if submission is not leader:
+                    submission.call()
+
+    def _hand_over(self) -> None:
+        """Have the next one commit; called under the lock."""
+        self._busy = bool(self._queue)
+        if self._queue:
+            self._queue[0].leads = True
+            self._queue[0].call()
+
+    def _leave(self, submission: Submission) -> None:
+        """Let a thread go that was interrupted while it slept. What is being committed for it is committed all the same."""
+        with self._lock:
+            if submission in self._queue:
+                self._queue.remove(submission)
+                if submission.leads:
+                    self._hand_over()

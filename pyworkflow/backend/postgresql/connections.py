@@ -1,0 +1,107 @@
+"""Connections that are kept between transactions.
+
+psycopg's own pool was tried and left out: it tries again in the background at intervals that double up to minutes, so that work would go
+on long after the server has come back, and a wrong password is told as a time-out.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore, Lock
+from typing import Any
+
+import psycopg
+
+from pyworkflow.backend.postgresql.address import Address
+from pyworkflow.backend.postgresql.errors import translated
+from pyworkflow.errors import BackendUnavailableError
+
+Connection = psycopg.Connection[Any]
+
+PREPARE_AFTER = 3
+"""Executions of a statement on one connection after which it is prepared."""
+
+
+def connect(address: Address, conninfo: str | None = None) -> Connection:
+    """Open a connection that begins no transactions by itself."""
+    return psycopg.connect(
+        address.conninfo if conninfo is None else conninfo,
+        autocommit=True,
+        prepare_threshold=PREPARE_AFTER if address.prepare else None,
+    )
+
+
+class Connections:
+    """Connections of one kind, lent to one thread each.
+
+    Args:
+        address: What to connect to.
+        most: How many at most.
+        patience: Seconds to wait for one that is lent out.
+    """
+
+    def __init__(self, address: Address, most: int, patience: float = 30) -> None:
+        self._address = address
+        self._free: deque[Connection] = deque()
+        self._lock = Lock()
+        self._slots = BoundedSemaphore(most)
+        self._patience = patience
+        self._closed = False
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        """Lend a connection; one that is not left idle is closed, and so are the others once one was lost.
+
+        Raises:
+            BackendUnavailableError: There is none to be had.
+        """
+        if not self._slots.acquire(timeout=self._patience):
+            raise BackendUnavailableError(f"all connections to {self._address.label} are in use")
+        try:
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._take_back(connection)
+        finally:
+            self._slots.release()
+
+    def _take(self) -> Connection:
+        while True:
+            with self._lock:
+                connection = self._free.pop() if self._free else None
+            if connection is None:
+                with translated(self._address.label):
+                    return connect(self._address)
+            if not connection.closed:
+                return connection
+
+    def _take_back(self, connection: Connection) -> None:
+        idle = psycopg.pq.TransactionStatus.IDLE
+        if not connection.closed and connection.info.transaction_status == idle:
+            with self._lock:
+                if not self._closed:
+                    self._free.append(connection)
+                    return
+        elif connection.broken:
+            # Most likely the server was restarted: the others are of no use either.
+            self.drop_idle()
+        with suppress(psycopg.Error):
+            connection.close()
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody has been lent."""
+        with self._lock:
+            free, self._free = self._free, deque()
+        for connection in free:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    def close(self) -> None:
+        """Close all connections, those that are lent out when they come back."""
+        self._closed = True
+        self.drop_idle()
+
+    def abandon(self) -> list[Connection]:
+        """Return the connections for a child process to keep: closing them there would end them for its parent."""
+        return list(self._free)

@@ -1,0 +1,163 @@
+"""Hearing of the commits of other OS processes, and telling them of one's own: a hint, besides which everybody looks now and then.
+
+PostgreSQL lets one transaction at a time commit a NOTIFY. So an OS process that listens tells the others on the connection that it listens
+on, after the commit and no more often than they need; only one that does not listen tells them within its transactions.
+"""
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from threading import Lock, Thread
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pyworkflow.backend.postgresql.address import Address
+from pyworkflow.backend.postgresql.connections import connect
+from pyworkflow.backoff import Backoff
+from pyworkflow.errors import BackendUnavailableError
+
+log = logging.getLogger("pyworkflow.postgresql")
+
+QUIET_SECONDS = 0.002
+"""Between two notices of one OS process; what is committed meanwhile is told by the second."""
+
+ALIVE_SECONDS = 30.0
+"""How often a connection on which nothing happens is used, so that its loss is noticed."""
+
+LONGEST_PAUSE = 2.0
+"""Between two attempts to connect."""
+
+
+def channel(schema: str, domain: str) -> str:
+    """Return the channel of a domain: a name of any length does not fit."""
+    told = blake2b(f"{schema}\0{domain}".encode(), digest_size=12).hexdigest()
+    return f"pyworkflow_{told}"
+
+
+class News:
+    """A connection that listens, and the thread that serves it. Neither is there before somebody waits.
+
+    Args:
+        address: What to connect to.
+        channel: What to listen to.
+        sender: What one's own notices say, so that they are passed over.
+        notify: What to call when others have committed.
+    """
+
+    def __init__(
+        self, address: Address, channel: str, sender: str, notify: Callable[[], None]
+    ) -> None:
+        self._address = address
+        self._channel = channel
+        self._sender = sender
+        self._notify = notify
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._connection: psycopg.Connection[Any] | None = None
+        self._pipe: tuple[int, int] | None = None
+        self._untold = False
+        self._closed = False
+
+    def follow(self) -> None:
+        """Listen from now on; a second call does nothing."""
+        if self._address.listening is None:
+            return
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._pipe = os.pipe()
+                os.set_blocking(self._pipe[0], False)
+                os.set_blocking(self._pipe[1], False)
+                self._thread = Thread(target=self._serve, daemon=True, name="pyworkflow-news")
+                self._thread.start()
+
+    def tell(self) -> bool:
+        """Tell others of a commit that is about to be made, soon after; return False if they must be told by other means."""
+        return self._connection is not None
+
+    def committed(self) -> None:
+        """Send what `tell` has promised."""
+        if self._connection is not None:
+            self._untold = True
+            self._poke()
+
+    def _poke(self) -> None:
+        with self._lock:
+            if self._pipe is not None:
+                # A pipe that is full wakes the thread as well.
+                with suppress(BlockingIOError):
+                    os.write(self._pipe[1], b"\0")
+
+    # -- the thread ----------------------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        backoff = Backoff(0.1, LONGEST_PAUSE)
+        while not self._closed:
+            try:
+                with connect(self._address, self._address.listening) as connection:
+                    connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+                    # Told of commits, others need not wait until this notice is safe on the disk.
+                    connection.execute("set synchronous_commit = off")
+                    self._connection = connection
+                    backoff.succeed()
+                    # Whatever came while nobody listened has to be looked for.
+                    self._notify()
+                    self._converse(connection)
+            except (psycopg.Error, OSError, BackendUnavailableError) as error:
+                if not self._closed:
+                    log.warning("no news from %s: %s", self._address.label, error)
+                    self._connection = None
+                    self._wait(backoff.pause())
+            finally:
+                self._connection = None
+
+    def _wait(self, seconds: float) -> bool:
+        """Sleep until poked."""
+        pipe = self._pipe
+        if pipe is None:
+            return False
+        poked = bool(select.select([pipe[0]], [], [], seconds)[0])
+        if poked:
+            os.read(pipe[0], 65536)
+        return poked
+
+    def _converse(self, connection: psycopg.Connection[Any]) -> None:
+        assert self._pipe is not None  # noqa: S101 - made before the thread
+        told = 0.0
+        while not self._closed:
+            files: list[Any] = [connection, self._pipe[0]]
+            readable, _, _ = select.select(files, [], [], ALIVE_SECONDS)
+            if self._pipe[0] in readable:
+                os.read(self._pipe[0], 65536)
+            if self._untold:
+                time.sleep(max(0.0, told + QUIET_SECONDS - time.monotonic()))
+                self._untold = False
+                told = time.monotonic()
+                connection.execute("select pg_notify(%s, %s)", (self._channel, self._sender))
+            elif not readable:
+                connection.execute("select 1")
+            if any(notice.payload != self._sender for notice in connection.notifies(timeout=0)):
+                self._notify()
+
+    # -- the end -------------------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the thread and the connection."""
+        self._closed = True
+        self._poke()
+        if self._thread is not None:
+            self._thread.join(5)
+        with self._lock:
+            pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            for end in pipe:
+                os.close(end)
+
+    def abandon(self) -> Any:
+        """Return what a child process must keep and not use."""
+        return self._connection, self._pipe

@@ -1,0 +1,405 @@
+-- Every statement of the store. Each change to a process, and to whatever belongs to it, is made under a lock of its row in `process`.
+-- A transaction waits for locks once, in the order of the keys (`lock_processes`); all later ones are taken without waiting: by
+-- `nowait`, after which the transaction begins anew with a longer list, or by `skip locked`. So no two can wait for each other.
+
+-- name: begin_write
+begin isolation level read committed read write;
+-- name: begin_read
+begin isolation level repeatable read read only;
+-- name: commit
+commit;
+-- name: rollback
+rollback;
+-- name: prologue
+-- Settings of this transaction only, so that a connection may come from a pooler. A program that is stopped in the middle must not keep its
+-- locks for ever, and nobody waits for ever for those of another.
+select set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
+       (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+       (select value from {schema}.meta where name = 'types');
+-- name: clock
+select (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+       (select value from {schema}.meta where name = 'types');
+-- name: next_due
+select least(
+    (select deadline from {schema}.process where domain = %(domain)s and status = 'open' order by deadline limit 1),
+    (select deadline from {schema}.decision_task where domain = %(domain)s and state = 'started' order by deadline limit 1),
+    (select deadline from {schema}.activity_task where domain = %(domain)s order by deadline limit 1),
+    (select deadline from {schema}.timer where domain = %(domain)s order by deadline limit 1),
+    4611686018427387904);
+
+-- name: get_types
+select 'workflow', body from {schema}.workflow_type where domain = %(domain)s
+union all select 'activity', body from {schema}.activity_type where domain = %(domain)s;
+-- name: set_workflow
+insert into {schema}.workflow_type (domain, name, body) values (%(domain)s, %(name)s, %(body)s)
+on conflict (domain, name) do update set body = excluded.body;
+-- name: set_activity_type
+insert into {schema}.activity_type (domain, name, body) values (%(domain)s, %(name)s, %(body)s)
+on conflict (domain, name) do update set body = excluded.body;
+-- name: types_changed
+-- Locks the one row that registrations share.
+update {schema}.meta set value = value + 1 where name = 'types';
+
+-- name: latest_runs
+select distinct on (p.id) p.id, p.key from {schema}.process p
+where p.domain = %(domain)s and p.id = any(%(ids)s::text[]) order by p.id, p.run desc;
+-- name: owners
+select a.key from {schema}.activity_task a where a.domain = %(domain)s and a.number = any(%(numbers)s::bigint[]);
+-- name: parents
+select p.parent_key from {schema}.process p
+where p.domain = %(domain)s and p.key = any(%(keys)s::bigint[]) and p.parent_key is not null;
+-- name: lock_processes
+-- The only statement that waits for rows: in the order of the keys, as everybody does.
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.key = any(%(keys)s::bigint[]) order by p.key for no key update;
+
+-- name: process_by_key
+select {process} from {schema}.process p where p.domain = %(domain)s and p.key = %(key)s;
+-- name: process_by_key_nowait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.key = %(key)s for no key update nowait;
+-- name: process_by_key_wait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.key = %(key)s for no key update;
+-- name: process_by_id
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s order by p.run desc limit 1;
+-- name: process_by_id_nowait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s order by p.run desc limit 1
+for no key update nowait;
+-- name: process_by_id_wait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s order by p.run desc limit 1
+for no key update;
+-- name: process_by_run
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s and p.run = %(run)s;
+-- name: process_by_run_nowait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s and p.run = %(run)s for no key update nowait;
+-- name: process_by_run_wait
+select {process} from {schema}.process p where p.domain = %(domain)s and p.id = %(id)s and p.run = %(run)s for no key update;
+-- name: process_due
+-- Locks what nobody else is at work on.
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.status = 'open' and p.deadline <= %(now)s
+order by p.deadline limit %(limit)s for no key update skip locked;
+-- name: processes_open
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.status = 'open' and p.key > %(after)s
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key limit %(limit)s;
+-- name: processes_of_workflow
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.workflow = %(workflow)s and p.key > %(after)s
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key limit %(limit)s;
+-- name: processes_any
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.key > %(after)s
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key limit %(limit)s;
+-- name: processes_tagged
+select {process} from {schema}.process_tag g join {schema}.process p on p.key = g.key
+where g.domain = %(domain)s and g.tag = %(tag)s and g.key > %(after)s
+  and (%(workflow)s::text is null or p.workflow = %(workflow)s)
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or %(parked)s = exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by g.key limit %(limit)s;
+-- name: processes_parked
+select {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'parked' and d.key > %(after)s
+  and (%(workflow)s::text is null or p.workflow = %(workflow)s)
+  and (%(status)s::text is null or p.status = %(status)s)
+order by d.key limit %(limit)s;
+-- name: new_keys
+select nextval('{schema}.process_key') from generate_series(1, %(count)s);
+-- name: new_numbers
+select nextval('{schema}.activity_number') from generate_series(1, %(count)s);
+-- name: add_processes
+-- In the order of the ids: two transactions that start the same ones wait for each other in one direction only.
+insert into {schema}.process (key, domain, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
+       handles_cancel, fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened)
+select key, %(domain)s, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
+       handles_cancel, decode(fingerprint, 'base64'), started, deadline, status, closed, convert_from(decode(result, 'base64'), 'utf8'),
+       last_seq, seen_seq, decode(digest, 'base64'), time, failures, opened
+from json_to_recordset(%(rows)s::json) as x (key bigint, id text, run integer, workflow text, category text, tags text[],
+     parent_key bigint, parent_id text, timeout bigint, decision_timeout bigint, handles_cancel boolean, fingerprint text,
+     started bigint, deadline bigint, status text, closed bigint, result text, last_seq integer, seen_seq integer, digest text,
+     time bigint, failures integer, opened integer)
+order by id, run;
+-- name: set_processes
+update {schema}.process p set parent_key = x.parent_key, parent_id = x.parent_id, status = x.status, closed = x.closed,
+       result = convert_from(decode(x.result, 'base64'), 'utf8'), last_seq = x.last_seq, seen_seq = x.seen_seq,
+       digest = decode(x.digest, 'base64'), time = x.time, failures = x.failures, opened = x.opened
+from json_to_recordset(%(rows)s::json) as x (key bigint, parent_key bigint, parent_id text, status text, closed bigint, result text,
+     last_seq integer, seen_seq integer, digest text, time bigint, failures integer, opened integer)
+where p.key = x.key;
+-- name: add_inputs
+insert into {schema}.process_input (key, body)
+select key, body from json_to_recordset(%(rows)s::json) as x (key bigint, body text);
+-- name: get_input
+select body from {schema}.process_input where key = %(key)s;
+-- name: add_tags
+insert into {schema}.process_tag (domain, tag, key)
+select distinct %(domain)s, tag, key from json_to_recordset(%(rows)s::json) as x (tag text, key bigint);
+
+-- name: add_events
+-- `base`: a transaction that belongs to the caller may add events more than once.
+insert into {schema}.event (domain, cursor, key, first_seq, body)
+select %(domain)s, base.cursor + x.place, x.key, x.first_seq, x.body
+from (select greatest(t.first, 1 + (select max(e.cursor) from {schema}.event e where e.domain = %(domain)s and e.cursor >= t.first)) as cursor
+      from (select (pg_current_xact_id()::text::bigint
+                    + (select value from {schema}.meta where name = 'transaction_offset')) << 20 as first) t) base,
+     rows from (json_to_recordset(%(rows)s::json) as (key bigint, first_seq integer, body text))
+         with ordinality as x (key, first_seq, body, place)
+order by x.place
+returning cursor;
+-- name: events_since
+select e.first_seq, e.body from {schema}.event e
+where e.key = %(key)s and e.first_seq >= coalesce(
+    (select b.first_seq from {schema}.event b where b.key = %(key)s and b.first_seq <= %(next)s order by b.first_seq desc limit 1), 0)
+order by e.first_seq;
+-- name: events_wanted
+select e.key, e.first_seq, e.body
+from json_to_recordset(%(wanted)s::json) as x (key bigint, first_seq integer), lateral (
+    select b.key, b.first_seq, b.body from {schema}.event b
+    where b.key = x.key and b.first_seq >= coalesce(
+        (select f.first_seq from {schema}.event f where f.key = x.key and f.first_seq <= x.first_seq order by f.first_seq desc limit 1), 0)
+    order by b.first_seq) e;
+-- name: feed
+-- Of the transactions below the oldest that runs, all have ended: nothing will ever be added before the horizon.
+select e.cursor, p.id, p.run, p.workflow, p.parent_id, e.first_seq, e.body
+from {schema}.event e join {schema}.process p on p.key = e.key
+where e.domain = %(domain)s and e.cursor > %(cursor)s
+  and e.cursor < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                  + (select value from {schema}.meta where name = 'transaction_offset')) << 20
+order by e.cursor limit %(limit)s;
+-- name: feed_end
+select coalesce(max(e.cursor), 0) from {schema}.event e
+where e.domain = %(domain)s
+  and e.cursor < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                  + (select value from {schema}.meta where name = 'transaction_offset')) << 20;
+
+-- name: get_decision
+select {decision} from {schema}.decision_task d where d.key = %(key)s;
+-- name: decisions_of
+select {decision} from {schema}.decision_task d where d.key = any(%(keys)s::bigint[]);
+-- name: decisions_ready
+select {decision} from {schema}.decision_task d
+where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= %(now)s
+order by d.ready, d.key limit %(limit)s;
+-- name: claim_decisions
+-- Locks both rows of what nobody else is at work on; that of the task too, because only a locked row is looked at anew when it has changed.
+select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= %(now)s
+order by d.ready, d.key limit %(limit)s for no key update of d, p skip locked;
+-- name: decisions_due
+select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
+order by d.deadline limit %(limit)s for no key update of d, p skip locked;
+-- name: put_decisions
+insert into {schema}.decision_task (key, domain, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason)
+select key, %(domain)s, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason
+from json_to_recordset(%(rows)s::json) as x (key bigint, category text, ready bigint, state text, token text, deadline bigint,
+     "limit" bigint, started_seq integer, pending boolean, identity text, reason text)
+on conflict (key) do update set category = excluded.category, ready = excluded.ready, state = excluded.state, token = excluded.token,
+    deadline = excluded.deadline, lease_limit = excluded.lease_limit, started_seq = excluded.started_seq, pending = excluded.pending,
+    identity = excluded.identity, reason = excluded.reason;
+-- name: drop_decisions
+delete from {schema}.decision_task where key = any(%(keys)s::bigint[]);
+
+-- name: get_activity
+select {activity} from {schema}.activity_task a where a.domain = %(domain)s and a.number = %(number)s;
+-- name: activities_numbered
+select {activity} from {schema}.activity_task a where a.domain = %(domain)s and a.number = any(%(numbers)s::bigint[]);
+-- name: activity_by_id
+select {activity} from {schema}.activity_task a where a.key = %(key)s and a.id = %(id)s;
+-- name: activities_named
+select {activity} from {schema}.activity_task a
+where (a.key, a.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
+-- name: activities_of
+select {activity} from {schema}.activity_task a where a.key = any(%(keys)s::bigint[]) order by a.number;
+-- name: activities_ready
+select {activity} from {schema}.activity_task a
+where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= %(now)s
+order by a.ready, a.number limit %(limit)s;
+-- name: claim_activities
+select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
+where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= %(now)s
+order by a.ready, a.number limit %(limit)s for no key update of a, p skip locked;
+-- name: activities_due
+select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
+where a.domain = %(domain)s and a.deadline <= %(now)s
+order by a.deadline limit %(limit)s for no key update of a, p skip locked;
+-- name: add_activities
+insert into {schema}.activity_task (number, domain, key, id, name, category, input, scheduled_timeout, execution_timeout,
+       heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity,
+       details, cancel_requested)
+select number, %(domain)s, key, id, name, category, convert_from(decode(input, 'base64'), 'utf8'), scheduled_timeout, execution_timeout,
+       heartbeat_timeout, retry::text, at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity,
+       convert_from(decode(details, 'base64'), 'utf8'), cancel_requested
+from json_to_recordset(%(rows)s::json) as x (number bigint, key bigint, id text, name text, category text, input text,
+     scheduled_timeout bigint, execution_timeout bigint, heartbeat_timeout bigint, retry json, at_most_once boolean, ready bigint,
+     since bigint, state text, token text, deadline bigint, heartbeat bigint, lease bigint, attempt integer, lost integer,
+     failed integer, identity text, details text, cancel_requested boolean);
+-- name: set_activities
+update {schema}.activity_task a set ready = x.ready, since = x.since, state = x.state, token = x.token, deadline = x.deadline,
+       heartbeat = x.heartbeat, lease = x.lease, attempt = x.attempt, lost = x.lost, failed = x.failed, identity = x.identity,
+       details = convert_from(decode(x.details, 'base64'), 'utf8'), cancel_requested = x.cancel_requested
+from json_to_recordset(%(rows)s::json) as x (number bigint, ready bigint, since bigint, state text, token text, deadline bigint,
+     heartbeat bigint, lease bigint, attempt integer, lost integer, failed integer, identity text, details text, cancel_requested boolean)
+where a.number = x.number;
+-- name: drop_activities
+delete from {schema}.activity_task where number = any(%(keys)s::bigint[]);
+
+-- name: get_timer
+select {timer} from {schema}.timer t where t.key = %(key)s and t.id = %(id)s;
+-- name: timers_named
+select {timer} from {schema}.timer t
+where (t.key, t.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
+-- name: timers_of
+select {timer} from {schema}.timer t where t.key = any(%(keys)s::bigint[]) order by t.id;
+-- name: timers_due
+select {timer}, {process} from {schema}.timer t join {schema}.process p on p.key = t.key
+where t.domain = %(domain)s and t.deadline <= %(now)s
+order by t.deadline limit %(limit)s for no key update of t, p skip locked;
+-- name: put_timers
+insert into {schema}.timer (key, domain, id, delay, data, since, deadline)
+select key, %(domain)s, id, delay, convert_from(decode(data, 'base64'), 'utf8'), since, deadline
+from json_to_recordset(%(rows)s::json) as x (key bigint, id text, delay float8, data text, since bigint, deadline bigint)
+on conflict (key, id) do update set delay = excluded.delay, data = excluded.data, since = excluded.since, deadline = excluded.deadline;
+-- name: drop_timers
+delete from {schema}.timer t using json_to_recordset(%(pairs)s::json) as x (key bigint, id text) where t.key = x.key and t.id = x.id;
+
+-- name: get_child
+select {child} from {schema}.child c where c.key = %(key)s and c.id = %(id)s;
+-- name: links
+select {child} from {schema}.process p join {schema}.child c on c.key = p.parent_key and c.id = p.id
+where p.key = any(%(keys)s::bigint[]);
+-- name: children_of
+select {child} from {schema}.child c where c.key = any(%(keys)s::bigint[]) order by c.id;
+-- name: put_children
+insert into {schema}.child (key, id, child_key, workflow, policy, since)
+select key, id, child_key, workflow, policy, since
+from json_to_recordset(%(rows)s::json) as x (key bigint, id text, child_key bigint, workflow text, policy text, since bigint)
+on conflict (key, id) do update set child_key = excluded.child_key, workflow = excluded.workflow, policy = excluded.policy,
+    since = excluded.since;
+-- name: drop_children
+delete from {schema}.child c using json_to_recordset(%(pairs)s::json) as x (key bigint, id text) where c.key = x.key and c.id = x.id;
+
+-- name: signals_named
+select s.key, s.id from {schema}.signal_receipt s
+where (s.key, s.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
+-- name: signals_of
+select key, id from {schema}.signal_receipt where key = any(%(keys)s::bigint[]) order by id;
+-- name: add_signals
+insert into {schema}.signal_receipt (key, id)
+select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text) on conflict do nothing;
+
+-- name: saw
+insert into {schema}.poller (domain, kind, category, identity, seen)
+select %(domain)s, kind, category, identity, %(now)s
+from json_to_recordset(%(rows)s::json) as x (kind text, category text, identity text) order by kind, category, identity
+on conflict (domain, kind, category, identity) do update set seen = excluded.seen;
+-- name: pollers
+select kind, category, identity from {schema}.poller where domain = %(domain)s and seen >= %(since)s order by kind, category, identity;
+-- name: queue_depths
+select kind, category, count(*) filter (where state = 'scheduled' and ready <= %(now)s),
+       count(*) filter (where state = 'scheduled' and ready > %(now)s), count(*) filter (where state = 'started'),
+       min(ready) filter (where state = 'scheduled' and ready <= %(now)s)
+from (select 'decision' as kind, category, state, ready from {schema}.decision_task where domain = %(domain)s
+      union all select 'activity', category, state, ready from {schema}.activity_task where domain = %(domain)s) t
+group by kind, category order by kind, category;
+
+-- name: add_receipt
+-- The rows of the transactions before this one have done their duty.
+with done as (delete from {schema}.transaction_receipt where id = any(%(before)s::text[]))
+insert into {schema}.transaction_receipt (id) values (%(id)s);
+-- name: void_receipt
+-- Waits while the transaction in doubt still runs. If it has not committed, this row keeps it from doing so ever after.
+insert into {schema}.transaction_receipt (id, void) values (%(id)s, true) on conflict do nothing;
+-- name: get_receipt
+select void from {schema}.transaction_receipt where id = %(id)s;
+-- name: cursors
+select e.key, e.first_seq, e.cursor from {schema}.event e
+where (e.key, e.first_seq) in (select key, first_seq from json_to_recordset(%(events)s::json) as x (key bigint, first_seq integer));
+-- name: notify
+select pg_notify(%(channel)s, %(sender)s);
+
+-- name: keys_after
+select key from {schema}.process where domain = %(domain)s and key > %(after)s order by key limit %(limit)s;
+-- name: check_processes
+select {process} from {schema}.process p where p.key = any(%(keys)s::bigint[]) order by p.key;
+-- name: inputs_of
+select key, body from {schema}.process_input where key = any(%(keys)s::bigint[]);
+-- name: check_events
+select key, first_seq, body from {schema}.event where key = any(%(keys)s::bigint[]) order by key, first_seq;
+-- name: count_processes
+select count(*) from {schema}.process where domain = %(domain)s;
+-- name: orphans
+select 'event', t.key from {schema}.event t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'decision_task', t.key from {schema}.decision_task t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'activity_task', t.key from {schema}.activity_task t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'timer', t.key from {schema}.timer t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'child', t.key from {schema}.child t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'process_input', t.key from {schema}.process_input t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'process_tag', t.key from {schema}.process_tag t where not exists (select from {schema}.process p where p.key = t.key)
+union all select 'signal_receipt', t.key from {schema}.signal_receipt t where not exists (select from {schema}.process p where p.key = t.key);
+-- name: strangers
+-- What stands in another domain than its process.
+select 'event', t.key from {schema}.event t join {schema}.process p on p.key = t.key where p.domain = %(domain)s and t.domain <> p.domain
+union all select 'decision_task', t.key from {schema}.decision_task t join {schema}.process p on p.key = t.key
+    where p.domain = %(domain)s and t.domain <> p.domain
+union all select 'activity_task', t.key from {schema}.activity_task t join {schema}.process p on p.key = t.key
+    where p.domain = %(domain)s and t.domain <> p.domain
+union all select 'timer', t.key from {schema}.timer t join {schema}.process p on p.key = t.key
+    where p.domain = %(domain)s and t.domain <> p.domain
+union all select 'process_tag', t.key from {schema}.process_tag t join {schema}.process p on p.key = t.key
+    where p.domain = %(domain)s and t.domain <> p.domain;
+-- name: lock_closed_before
+-- Locks what nobody else is at work on: many may purge at once.
+select p.key from {schema}.process p where p.domain = %(domain)s and p.closed is not null and p.closed < %(before)s
+order by p.closed limit %(limit)s for update skip locked;
+-- name: purge_tags
+delete from {schema}.process_tag g using {schema}.process p
+where p.key = any(%(keys)s::bigint[]) and g.domain = p.domain and g.tag = any(p.tags) and g.key = p.key;
+-- name: purge_events
+delete from {schema}.event where key = any(%(keys)s::bigint[]);
+-- name: purge_inputs
+delete from {schema}.process_input where key = any(%(keys)s::bigint[]);
+-- name: purge_signals
+delete from {schema}.signal_receipt where key = any(%(keys)s::bigint[]);
+-- name: purge_processes
+delete from {schema}.process where key = any(%(keys)s::bigint[]);
+-- name: purge_receipts
+delete from {schema}.transaction_receipt where made < clock_timestamp() - interval '1 day';
+-- name: purge_pollers
+delete from {schema}.poller where domain = %(domain)s and seen < %(now)s - 86400000000;
+
+-- name: get_domain
+select number from {schema}.domain where name = %(name)s;
+-- name: add_domain
+insert into {schema}.domain (name) values (%(name)s) on conflict (name) do nothing;
+-- name: schema_version
+select value from {schema}.meta where name = 'schema';
+-- name: schema_is_there
+select to_regclass('{schema}.meta') is not null;
+-- name: schema_lock
+-- One starter at a time. The lock ends with the transaction.
+select pg_advisory_xact_lock(hashtextextended(%(name)s, 7012340));
+-- name: schema_begin
+create schema if not exists {schema};
+-- name: schema_meta
+create table if not exists {schema}.meta (name text primary key, value bigint not null);
+-- name: schema_values
+insert into {schema}.meta (name, value) values ('schema', 0), ('types', 1), ('transaction_offset', 0) on conflict do nothing;
+-- name: set_version
+update {schema}.meta set value = %(version)s where name = 'schema';
+-- name: lag
+-- By how much the server's transactions are behind those that wrote the events: more than nothing after a dump was read into another server.
+select greatest(0, max(last.cursor >> 20) + 1
+       - (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + (select value from {schema}.meta where name = 'transaction_offset')))
+from {schema}.domain, lateral (select e.cursor from {schema}.event e where e.domain = domain.number order by e.cursor desc limit 1) last;
+-- name: catch_up
+update {schema}.meta set value = value + %(lag)s where name = 'transaction_offset';

@@ -1,0 +1,250 @@
+"""The PostgreSQL backend: transactions and snapshots on connections that come and go."""
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+
+from pyworkflow.backend.base import Capability, Poll
+from pyworkflow.backend.group import GroupCommit, Submission
+from pyworkflow.backend.postgresql.address import Address, checked, parse_url
+from pyworkflow.backend.postgresql.connections import Connection, Connections
+from pyworkflow.backend.postgresql.errors import is_lost, translated
+from pyworkflow.backend.postgresql.flush import Flush
+from pyworkflow.backend.postgresql.joined import Joining
+from pyworkflow.backend.postgresql.news import News, channel
+from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
+from pyworkflow.backend.postgresql.registered import TypeCache
+from pyworkflow.backend.postgresql.schema import set_up
+from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.transaction import Job, Writer
+from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
+from pyworkflow.backend.reading import feed_entries
+from pyworkflow.backend.stored import StoredBackend
+from pyworkflow.backend.touches import Plan
+from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backoff import Backoff
+from pyworkflow.clock import SECOND, Clock, SystemClock
+from pyworkflow.errors import BackendReadOnlyError
+from pyworkflow.ids import new_id
+
+T = TypeVar("T")
+
+READERS = 4
+"""Connections of one backend object for reading; there is one more for writing, and one for listening."""
+
+CONTENDED_SECONDS = 0.02
+"""Pause before looking again at work that another transaction is busy with."""
+
+
+class PostgreSQLBackend(Joining):
+    """Keeps processes in a PostgreSQL database that any number of machines share.
+
+    What many threads of one OS process ask for at the same time is committed together. The time is the server's, unless a clock is given.
+
+    Args:
+        conninfo: libpq's connection string, or a ``postgresql://`` URL without parameters of ours.
+        schema: The schema of the tables, made if it is missing.
+        domain: The namespace: backends of different domains never see each other's processes.
+        listen: The connection string for LISTEN, where `conninfo` leads to a pooler; ``off`` to do without.
+        prepare: Whether statements are prepared on each connection.
+        clock: What to read the time from, for tests.
+
+    Raises:
+        InvalidRequestError: An argument is not acceptable.
+        BackendUnavailableError: The server cannot be reached.
+        BackendVersionError: The schema is newer than this pyworkflow.
+    """
+
+    name = "postgresql"
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        schema: str = "pyworkflow",
+        domain: str = "default",
+        listen: str | None = None,
+        prepare: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(clock or SystemClock())
+        self.capabilities = StoredBackend.capabilities | {
+            Capability.CLOCK,
+            Capability.SHARED,
+            Capability.DURABLE,
+        }
+        self.address = checked(Address(conninfo, schema, domain, listen, prepare))
+        self._own_clock = clock is None
+        self._time = 0
+        self._open()
+        try:
+            with translated(self.address.label), self._readers.lend() as connection:
+                self._domain = set_up(connection, self.address)
+        except BaseException:
+            self._readers.close()
+            raise
+        _instances.add(self)
+
+    def _open(self) -> None:
+        self._writers = Connections(self.address, 1)
+        self._readers = Connections(self.address, READERS)
+        self._types = TypeCache()
+        self._writer = Writer(self._writers, self._session, self._now, self._types)
+        self._group = GroupCommit(self._commit)
+        self._sender = new_id()
+        self._channel = channel(self.address.schema, self.address.domain)
+        self._news = News(self.address, self._channel, self._sender, self._wakeups.notify)
+        self._fruitless = False
+        self._contended = Backoff(0.001, CONTENDED_SECONDS)
+        self._swept = True
+
+    def _session(self, connection: Connection) -> Session:
+        return Session(connection, self.address.schema, self._domain)
+
+    def _now(self, server_time: int) -> int:
+        if self._own_clock:
+            return server_time
+        self._time = max(self._time, self.clock.now())
+        return self._time
+
+    # -- writing -------------------------------------------------------------------------------------------------------------------
+
+    def _write(self, works: Sequence[Work]) -> list[Any]:
+        self._alive()
+        results = self._group.submit(works)
+        self._tell_observers()
+        return results
+
+    def _commit(self, group: list[Submission]) -> None:
+        plan = Plan()
+        for submission in group:
+            plan.add(submission.works)
+
+        def run(unit: PostgreSQLUnit, next_due: int) -> None:
+            unit.deadline = next_due
+            for submission in group:
+                submission.results = self._run(unit, submission.works)
+            # Somebody else may be doing what is due; then there is nothing to do about it here.
+            self._swept = unit.swept > 0 or next_due > unit.now
+            self._fruitless = bool(plan.decisions or plan.tasks) and not any(
+                (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
+            )
+
+        with translated(self.address.label):
+            recorded = self._writer.transact(Job(plan, run, self._farewell))
+        if recorded:
+            self._news.committed()
+        self._committed(lambda: feed_entries(recorded, 2**62))
+
+    def _farewell(self, flush: Flush) -> list[Call]:
+        """Tell other OS processes of the commit, if they may wait for it."""
+        if not flush.is_news or self._news.tell():
+            return []
+        return [self._notice(self._sender)]
+
+    def _notice(self, sender: str) -> Call:
+        return "notify", {"channel": self._channel, "sender": sender}
+
+    # -- reading -------------------------------------------------------------------------------------------------------------------
+
+    def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
+        self._alive()
+        with translated(self.address.label):
+            try:
+                return self._look(work)
+            except psycopg.Error as error:
+                if not is_lost(error):
+                    raise
+            # The connection may just have been kept for too long.
+            return self._look(work)
+
+    def _look(self, work: Callable[[StoredUnit], T]) -> T:
+        with self._readers.lend() as connection:
+            session = self._session(connection)
+            _, clock = session.bulk([("begin_read", {}), ("clock", {})])
+            now, types = self._now(clock[0][0]), self._types.at(clock[0][1])
+            seen = work(PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve())))
+            session.rows("rollback")
+            return seen
+
+    def _read(self, work: Callable[[StoredUnit], T]) -> T:
+        """Run a work that only reads, after doing what is due, as far as nobody else is doing it and this program may."""
+
+        def look(unit: StoredUnit) -> tuple[bool, T | None]:
+            due_in = unit.next_due() - unit.now
+            is_due = self._swept and due_in <= 0
+            # What is due and not for this program to do, others do: there is no use in looking again at once.
+            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
+            return is_due, None if is_due else work(unit)
+
+        self._swept = True
+        while True:
+            is_due, seen = self._snapshot(look)
+            if not is_due:
+                return seen  # type: ignore[return-value] # is None only if something is due
+            try:
+                self._write([])
+            except BackendReadOnlyError:
+                self._swept = False
+
+    def _ready(self, polls: Sequence[Poll]) -> bool:
+        ready = super()._ready(polls)
+        if ready and self._fruitless:
+            # Work is there, and other transactions have it under their locks.
+            time.sleep(self._contended.pause())
+        else:
+            self._fruitless = False
+            self._contended.succeed()
+        return ready
+
+    def _prepare_to_wait(self) -> None:
+        self._news.follow()
+
+    # -- the end -------------------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._closed:
+            return
+        super().close()
+        _instances.discard(self)
+        self._news.close()
+        self._writers.close()
+        self._readers.close()
+
+    def _after_fork(self) -> None:
+        """Open everything anew in a child process: a connection that two programs use is of no use to either."""
+        self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
+        self._open()
+
+
+_instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()
+
+
+def _reopen_all() -> None:
+    for backend in list(_instances):
+        backend._after_fork()
+
+
+os.register_at_fork(after_in_child=_reopen_all)
+
+
+def open_url(url: str) -> PostgreSQLBackend:
+    """Open the backend of a URL, such as ``postgresql://user@host:5432/database?schema=pyworkflow&domain=shop``.
+
+    Raises:
+        InvalidRequestError: A part of the URL is not acceptable.
+        BackendUnavailableError: The server cannot be reached.
+    """
+    address = parse_url(url)
+    return PostgreSQLBackend(
+        address.conninfo,
+        schema=address.schema,
+        domain=address.domain,
+        listen=address.listen,
+        prepare=address.prepare,
+    )

@@ -1,0 +1,189 @@
+"""Transactions that write: begun, run, written down, committed, and looked after where nobody answers."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from msgspec import Struct
+
+from pyworkflow.backend.postgresql.connections import Connection, Connections
+from pyworkflow.backend.postgresql.errors import AGAIN, is_lost
+from pyworkflow.backend.postgresql.flush import Flush
+from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
+from pyworkflow.backend.postgresql.prefetch import Prefetch
+from pyworkflow.backend.postgresql.registered import TypeCache
+from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQLUnit
+from pyworkflow.backend.touches import Plan
+from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backoff import Backoff
+from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.ids import new_id
+
+ATTEMPTS = 20
+"""How often the same works are tried while other transactions are in the way."""
+
+PATIENCE_SECONDS = 30
+"""How long to ask what became of a commit that nobody has answered."""
+
+
+class Job(Struct, frozen=True):
+    """What a transaction is to do.
+
+    Attributes:
+        plan: What the works will touch.
+        run: Runs them on a unit, from the beginning each time it is called; told the earliest deadline of all.
+        farewell: Returns statements to send right before the commit.
+    """
+
+    plan: Plan
+    run: Callable[[PostgreSQLUnit, int], None]
+    farewell: Callable[[Flush], list[Call]]
+
+
+class _UnknownError(Exception):
+    """The connection was lost while the server may have been committing."""
+
+    def __init__(self, flush: Flush) -> None:
+        super().__init__()
+        self.flush = flush
+
+
+class Writer:
+    """Runs transactions, one after the other.
+
+    Args:
+        connections: Where to get a connection.
+        session: Makes a session of one.
+        now: Turns the server's time into that of the transaction.
+        types: What is known of the types.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        session: Callable[[Connection], Session],
+        now: Callable[[int], int],
+        types: TypeCache,
+    ) -> None:
+        self._connections = connections
+        self._session = session
+        self._now = now
+        self._types = types
+        self._reserve = Reserve()
+        self._receipts: list[str] = []
+
+    def transact(self, job: Job) -> list[FeedBatch]:
+        """Do a job until it is certain that it is done; return the new events.
+
+        Raises:
+            BackendUnavailableError: Nothing was committed, or nobody knows, as the message says.
+            psycopg.Error: Nothing was committed.
+        """
+        ids: set[str] = set()
+        keys: set[int] = set()
+        backoff = Backoff(0.005, 0.2)
+        lost = 0
+        obstacle: psycopg.Error | None = None
+        for _ in range(ATTEMPTS):
+            receipt = new_id()
+            try:
+                return self._attempt(job, Prefetch(job.plan, ids, keys), receipt)
+            except ContendedError as contended:
+                # The next attempt asks for these at the beginning, and waits for them.
+                ids |= contended.ids
+                keys |= contended.keys
+            except _UnknownError as unknown:
+                if self._was_committed(receipt):
+                    return self._read_back(unknown.flush)
+            except AGAIN as error:
+                obstacle = error
+                time.sleep(backoff.pause())
+            except psycopg.Error as error:
+                # Nothing remains of what was not to be committed yet. The first loss may be of a connection that was kept too long; if
+                # a new one is lost too, the server is going.
+                lost += 1
+                if not is_lost(error) or lost > 1:
+                    raise
+        raise BackendUnavailableError(
+            f"other transactions were in the way {ATTEMPTS} times: {obstacle or 'they hold its locks'}"
+        ) from obstacle
+
+    def _attempt(self, job: Job, prefetch: Prefetch, receipt: str) -> list[FeedBatch]:
+        with self._connections.lend() as connection:
+            session = self._session(connection)
+            ((_, _, server_time, version),) = prefetch.begin(session)
+            unit = PostgreSQLUnit(
+                session,
+                self._now(server_time),
+                self._types.at(version),
+                Locks.NOWAIT,
+                Numbers(self._reserve),
+            )
+            job.run(unit, prefetch.load(unit))
+            flush = Flush(unit)
+            if not flush.calls and not unit.has_written:
+                session.rows("rollback")
+                return []
+            calls: list[Call] = [
+                *flush.calls,
+                *job.farewell(flush),
+                ("add_receipt", {"id": receipt, "before": self._receipts}),
+                ("commit", {}),
+            ]
+            try:
+                results = session.bulk(calls)
+            except psycopg.Error as error:
+                if is_lost(error) or connection.closed:
+                    raise _UnknownError(flush) from error
+                raise
+        self._receipts = [receipt]
+        return flush.recorded(results)
+
+    # -- a commit that nobody has answered -----------------------------------------------------------------------------------------
+
+    def _was_committed(self, receipt: str) -> bool:
+        """Find out what became of a transaction, and keep it from committing later if it has not."""
+        backoff = Backoff(0.05, 1)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                void = self._ask(receipt)
+            except (BackendUnavailableError, psycopg.Error) as error:
+                if time.monotonic() > end:
+                    raise BackendUnavailableError(
+                        f"the connection was lost during a commit; nobody knows whether it took place: {error}"
+                    ) from error
+                time.sleep(backoff.pause())
+            else:
+                self._receipts.append(receipt)
+                return not void
+
+    def _ask(self, receipt: str) -> bool:
+        with self._connections.lend() as connection:
+            session = self._session(connection)
+            results = session.bulk(
+                [
+                    ("begin_write", {}),
+                    ("prologue", {}),
+                    ("void_receipt", {"id": receipt}),
+                    ("get_receipt", {"id": receipt}),
+                    ("commit", {}),
+                ]
+            )
+        return bool(results[3][0][0])
+
+    def _read_back(self, flush: Flush) -> list[FeedBatch]:
+        try:
+            with self._connections.lend() as connection:
+                cursors: dict[Any, int] = {
+                    (key, first_seq): cursor
+                    for key, first_seq, cursor in self._session(connection).rows(
+                        "cursors", events=flush.events
+                    )
+                }
+        except (BackendUnavailableError, psycopg.Error):
+            # It is committed, which is what counts; the cursors are for observers only.
+            cursors = {}
+        return flush.numbered(cursors)

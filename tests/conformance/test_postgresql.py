@@ -1,0 +1,52 @@
+"""The contract on the PostgreSQL backend, bare and wrapped in blinker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyworkflow.backend.base import Backend
+from pyworkflow.backend.blinker import BlinkerBackend
+from pyworkflow.backend.postgresql import PostgreSQLBackend
+from pyworkflow.testing import conformance
+from pyworkflow.testing.clock import FakeClock
+from tests.postgresql import Server
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["bare", "blinker"])
+def backend(
+    request: pytest.FixtureRequest, clock: FakeClock, postgresql_server: Server, schema: str
+) -> Iterator[Backend]:
+    with PostgreSQLBackend(postgresql_server.url(), schema=schema, clock=clock) as postgresql:
+        yield BlinkerBackend(postgresql) if request.param == "blinker" else postgresql
+
+
+class TestActivities(conformance.Activities): ...
+
+
+class TestChildren(conformance.Children): ...
+
+
+class TestDecisions(conformance.Decisions): ...
+
+
+class TestLeases(conformance.Leases): ...
+
+
+class TestLimits(conformance.Limits): ...
+
+
+class TestProcesses(conformance.Processes): ...
+
+
+class TestQueries(conformance.Queries): ...
+
+
+class TestSignals(conformance.Signals): ...
+
+
+class TestTimeouts(conformance.Timeouts): ...

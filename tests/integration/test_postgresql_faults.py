@@ -1,0 +1,320 @@
+"""Workers in OS processes of their own on one PostgreSQL, while whatever can go wrong does: nothing is lost, nothing is doubled."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from pyworkflow.backend.postgresql import PostgreSQLBackend
+from pyworkflow.errors import (
+    BackendReadOnlyError,
+    BackendUnavailableError,
+    BackendVersionError,
+    TimedOutError,
+)
+from pyworkflow.manager import Manager
+from pyworkflow.process import Process, Status
+from pyworkflow.result import ProcessCompleted
+from tests.integration.program import StepsWorkflow, manager
+from tests.integration.test_workers import spawn, working
+from tests.postgresql import Server, new_server
+
+pytestmark = pytest.mark.xdist_group("postgresql-faults")
+
+T = TypeVar("T")
+
+ROLE = "shop_worker"
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that the test may do anything to."""
+    server = new_server()
+    yield server
+    server.remove()
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Do what may be tried again until it is done."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            return act()
+        except BackendUnavailableError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+class Chaos:
+    """What is done to a server and to the workers on it."""
+
+    def __init__(self, server: Server, schema: str, workers: int, seed: int = 1) -> None:
+        self.server = server
+        # Not as the administrator, who may do what others may not.
+        self.url = server.url(ROLE, schema=schema)
+        self.schema = schema
+        manager(server.url(schema=schema)).backend.close()
+        self.admin(f"create role {ROLE} login")
+        self.admin(f"grant usage on schema {schema} to {ROLE}")
+        self.admin(f"grant all on all tables in schema {schema} to {ROLE}")
+        self.admin(f"grant all on all sequences in schema {schema} to {ROLE}")
+        self.chance = random.Random(seed)
+        self.workers = [self._spawn() for _ in range(workers)]
+        self.crashed: list[int] = []
+        self.kinds: dict[str, Callable[[], None]] = {
+            "kill a worker": self.kill_worker,
+            "stop a worker past its lease": self.stop_worker,
+            "end all connections": lambda: self.end_connections("true"),
+            "end one connection": lambda: self.end_connections("random() < 0.3"),
+            "cancel what runs": self.cancel,
+            "kill a server process": self.kill_backend,
+            "restart": self.server.restart,
+            "restart at once": lambda: self.server.restart(signal.SIGQUIT),
+            "kill the server": lambda: self.server.restart(signal.SIGKILL),
+            "take the right to write": self.take_rights,
+            "use up all connections": self.fill,
+            "refuse the password": self.shut_out,
+            "lock the processes": self.lock,
+        }
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        return spawn(self.url, lease=1.0)
+
+    def kill_worker(self) -> None:
+        place = self.chance.randrange(len(self.workers))
+        self.workers[place].kill()
+        self.workers[place].wait()
+        self.workers[place] = self._spawn()
+
+    def stop_worker(self) -> None:
+        worker = self.chance.choice(self.workers)
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(self.chance.uniform(1.1, 2))
+        worker.send_signal(signal.SIGCONT)
+
+    def admin(self, text: str, *values: object) -> None:
+        with self.server.connect() as admin:
+            admin.execute(text, values)
+
+    def end_connections(self, which: str) -> None:
+        self.admin(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            f" where backend_type = 'client backend' and pid <> pg_backend_pid() and {which}"
+        )
+
+    def cancel(self) -> None:
+        self.admin(
+            "select pg_cancel_backend(pid) from pg_stat_activity"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+
+    def kill_backend(self) -> None:
+        with self.server.connect() as admin:
+            found = admin.execute(
+                "select pid from pg_stat_activity where application_name = 'pyworkflow' limit 1"
+            ).fetchone()
+        if found is not None:
+            # The server takes that for a crash, and ends all the others.
+            os.kill(int(str(found[0])), signal.SIGKILL)
+
+    def take_rights(self) -> None:
+        tables = f"insert, update, delete on all tables in schema {self.schema}"
+        self.admin(f"revoke {tables} from {ROLE}")
+        time.sleep(0.5)
+        self.admin(f"grant {tables} to {ROLE}")
+
+    def fill(self) -> None:
+        self.admin(f"alter role {ROLE} connection limit 0")
+        self.end_connections("true")
+        time.sleep(0.5)
+        self.admin(f"alter role {ROLE} connection limit -1")
+
+    def shut_out(self) -> None:
+        rules = self.server.data / "pg_hba.conf"
+        before = rules.read_text()
+        rules.write_text(f"local all {ROLE} reject\n{before}")
+        self.admin("select pg_reload_conf()")
+        self.end_connections("true")
+        time.sleep(0.5)
+        rules.write_text(before)
+        self.admin("select pg_reload_conf()")
+
+    def lock(self) -> None:
+        with self.server.connect() as admin, admin.transaction():
+            admin.execute(f"select from {self.schema}.process for update")
+            time.sleep(0.5)
+
+    def strike(self, kind: str) -> None:
+        """Do one of the things, and see which workers have not survived it."""
+        self.kinds[kind]()
+        self.crashed += [w.pid for w in self.workers if w.poll() is not None]
+
+    def end(self) -> list[int]:
+        """Stop the workers; return their exit codes."""
+        for worker in self.workers:
+            worker.terminate()
+        try:
+            return [worker.wait(60) for worker in self.workers]
+        finally:
+            for worker in self.workers:
+                worker.kill()
+                worker.wait()
+
+
+def survive(chaos: Chaos, processes: int, kinds: list[str], pause: float) -> None:
+    of = patiently(lambda: manager(chaos.url))
+    ids = [f"p{n}" for n in range(processes)]
+    try:
+        for n, process_id in enumerate(ids):
+            patiently(lambda i=process_id: of.start_process(Process(StepsWorkflow, id=i)))  # type: ignore[misc]
+            if n % max(1, processes // len(kinds)) == 0 and kinds:
+                chaos.strike(kinds.pop())
+        for kind in kinds:
+            time.sleep(chaos.chance.uniform(0, pause))
+            chaos.strike(kind)
+        for process_id in ids:
+            try:
+                process = patiently(lambda i=process_id: of.wait_for_process(i, 120))  # type: ignore[misc]
+            except TimedOutError as error:
+                error.add_note(f"{of.pending(process_id)} {of.history(process_id)}")
+                raise
+            assert process.result == ProcessCompleted({"step": 3})
+            assert [e.type for e in process.history].count("activity") == 3
+    finally:
+        codes = chaos.end()
+    assert chaos.crashed == []
+    assert codes == [0] * len(codes)
+    assert of.backend.check() == []
+    of.backend.close()
+
+
+def test_workers_under_every_kind_of_fault_lose_nothing_and_double_nothing(
+    own_server: Server, schema: str
+) -> None:
+    chaos = Chaos(own_server, schema, workers=3)
+    kinds = list(chaos.kinds)
+    chaos.chance.shuffle(kinds)
+
+    survive(chaos, 120, kinds, 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_workers_under_fire_for_a_minute_lose_nothing_and_double_nothing(
+    own_server: Server, schema: str, seed: int
+) -> None:
+    chaos = Chaos(own_server, schema, 4, seed)
+    kinds = chaos.chance.choices(list(chaos.kinds), k=40)
+
+    survive(chaos, 1000, kinds, 1)
+
+
+def test_many_os_processes_share_the_work(postgresql_server: Server, schema: str) -> None:
+    url = postgresql_server.url(schema=schema)
+    of = manager(url)
+    running = [spawn(url, lease=30) for _ in range(4)]
+    try:
+        ids = [of.start_process(Process(StepsWorkflow)) for _ in range(200)]
+        for process_id in ids:
+            assert of.wait_for_process(process_id, 120).status is Status.COMPLETED
+        pids = {found[0].rpartition("-")[0] for found in _workers(postgresql_server, schema)}
+    finally:
+        for child in running:
+            child.terminate()
+        codes = [child.wait(60) for child in running]
+    assert codes == [0] * 4
+    assert len(pids) == 4
+    assert of.backend.check() == []
+    of.backend.close()
+
+
+def _workers(server: Server, schema: str) -> list[Any]:
+    with server.connect() as admin:
+        return admin.execute(f"select distinct identity from {schema}.poller").fetchall()
+
+
+def test_a_worker_outlives_a_restart_in_the_middle_of_its_work(
+    own_server: Server, schema: str
+) -> None:
+    of = manager(own_server.url(schema=schema))
+    with working(of, lease=5):
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            before = [patiently(lambda: of.start_process(Process(StepsWorkflow))) for _ in range(5)]
+            own_server.restart(how)
+            after = patiently(lambda: of.start_process(Process(StepsWorkflow)))
+            for process_id in (*before, after):
+                assert patiently(lambda i=process_id: of.wait_for_process(i, 60)).result == ProcessCompleted({"step": 3})  # type: ignore[misc] # fmt: skip
+    assert of.backend.check() == []
+    of.backend.close()
+
+
+def test_while_the_server_is_away_a_worker_waits_and_does_not_spin(
+    own_server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyworkflow.backend.postgresql import connections
+
+    tried: list[object] = []
+    connect = connections.connect
+
+    def counted(*args: Any) -> Any:
+        tried.append(args)
+        return connect(*args)
+
+    of = manager(own_server.url(schema=schema))
+    with working(of):
+        own_server.stop()
+        monkeypatch.setattr(connections, "connect", counted)
+        time.sleep(2)
+        attempts = len(tried)
+        own_server.start()
+        process_id = patiently(lambda: of.start_process(Process(StepsWorkflow)))
+        assert of.wait_for_process(process_id, 60).status is Status.COMPLETED
+
+    assert 0 < attempts <= 40
+    of.backend.close()
+
+
+def test_a_full_house_is_told_and_passes(own_server: Server, schema: str) -> None:
+    with own_server.connect() as admin:
+        admin.execute("create role guest login connection limit 1")
+        admin.execute("grant create on database postgres to guest")
+    with PostgreSQLBackend(own_server.url("guest"), schema=schema, listen="off") as first:
+        with pytest.raises(BackendUnavailableError, match="too many connections"):
+            PostgreSQLBackend(own_server.url("guest"), schema=schema)
+        first._readers.drop_idle()
+    PostgreSQLBackend(own_server.url("guest"), schema=schema).close()
+
+
+def test_a_table_that_is_gone_is_told_and_may_come_back(own_server: Server, schema: str) -> None:
+    with (
+        PostgreSQLBackend(own_server.url(), schema=schema) as backend,
+        own_server.connect() as admin,
+    ):
+        backend.register_workflow("w")
+        admin.execute(f"alter table {schema}.event rename to gone")
+        with pytest.raises(BackendVersionError, match="lacks"):
+            backend.start_process(Process("w"))
+        admin.execute(f"alter table {schema}.gone rename to event")
+
+        backend.start_process(Process("w", id="p"))
+        assert [p.id for p in backend.processes()] == ["p"]
+
+
+def test_a_role_that_loses_its_rights_is_told(own_server: Server, schema: str) -> None:
+    with own_server.connect() as admin:
+        admin.execute("create role guest login")
+        admin.execute("grant create on database postgres to guest")
+        of = Manager(PostgreSQLBackend(own_server.url("guest"), schema=schema), [StepsWorkflow])
+        admin.execute(f"alter table {schema}.process owner to postgres")
+        with pytest.raises(BackendReadOnlyError):
+            of.start_process(Process(StepsWorkflow))
+        admin.execute(f"grant all on {schema}.process to guest")
+
+        of.start_process(Process(StepsWorkflow))
+        of.backend.close()

@@ -1,0 +1,268 @@
+"""Every hot statement finds what it looks for by an index, however many rows there are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pyworkflow.backend.postgresql import PostgreSQLBackend
+from pyworkflow.backend.postgresql.rows import pairs
+from pyworkflow.backend.postgresql.session import Session, statements
+from pyworkflow.backend.staged import StagedUnit
+from pyworkflow.testing.clock import FakeClock
+from tests.postgresql import Server
+
+FUTURE = 4 * 10**15
+"""An instant that has not come when the tests run."""
+
+FILL = """
+insert into {schema}.process
+select n, 1, 'p' || n, 1, 'w' || n % 10, 'default', array['t' || n % 1000], null, null, 1, 1, false, '\\x00', n, 4000000000000000 + n,
+       case when n % 10 = 0 then 'completed' else 'open' end, case when n % 10 = 0 then n end, null, 2, 0, '\\x00', n, 0, 0
+from generate_series(1, {rows}) n;
+insert into {schema}.process_input select n, '{{}}' from generate_series(1, {rows}) n;
+insert into {schema}.process_tag select 1, 't' || n % 1000, n from generate_series(1, {rows}) n;
+insert into {schema}.event select 1, n << 2, n, 1, '[]' from generate_series(1, {rows}) n;
+insert into {schema}.decision_task
+select n, 1, 'default', n, case when n % 1000 = 1 then 'parked' when n % 2 = 0 then 'started' else 'scheduled' end, null,
+       4000000000000000 + n, 0, 0, false, null, null from generate_series(1, {rows}) n;
+insert into {schema}.activity_task
+select n, 1, n, 'a', 'a', 'default', '{{}}', 1, 1, 1, null, false, n, n, case when n % 2 = 0 then 'started' else 'scheduled' end, null,
+       4000000000000000 + n, 0, null, 1, 0, 0, null, null, false from generate_series(1, {rows}) n;
+insert into {schema}.timer select n, 1, 't', 1, '{{}}', n, 4000000000000000 + n from generate_series(1, {rows}) n;
+insert into {schema}.child select n, 'p' || n + 1, n + 1, 'w', 'abandon', n from generate_series(1, {rows}) n;
+insert into {schema}.signal_receipt select n, 's' from generate_series(1, {rows}) n;
+"""
+
+KEYS: dict[str, Any] = {"keys": list(range(1, 400, 4))}
+PAIRS: dict[str, Any] = {"pairs": pairs((n, "a") for n in range(1, 400, 4))}
+QUEUE: dict[str, Any] = {"category": "default", "now": FUTURE, "limit": 20}
+DUE: dict[str, Any] = {"now": FUTURE + 5, "limit": 1000}
+LIST: dict[str, Any] = {
+    "after": 0, "limit": 50, "workflow": "w3", "status": "open", "tag": "t7", "parked": None,
+}  # fmt: skip
+
+HOT: dict[str, dict[str, Any]] = {
+    "next_due": {},
+    "latest_runs": {"ids": [f"p{n}" for n in range(100)]},
+    "owners": {"numbers": KEYS["keys"]},
+    "parents": KEYS,
+    "lock_processes": KEYS,
+    "process_by_key_nowait": {"key": 5},
+    "process_by_id_nowait": {"id": "p5"},
+    "process_by_run": {"id": "p5", "run": 1},
+    "process_due": DUE,
+    "processes_open": LIST,
+    "processes_of_workflow": LIST,
+    "processes_any": LIST,
+    "processes_tagged": LIST,
+    "processes_parked": LIST,
+    "get_input": {"key": 5},
+    "events_since": {"key": 5, "next": 1},
+    "feed": {"cursor": 0, "limit": 1000},
+    "feed_end": {},
+    "get_decision": {"key": 5},
+    "decisions_of": KEYS,
+    "decisions_ready": QUEUE,
+    "claim_decisions": QUEUE,
+    "decisions_due": DUE,
+    "get_activity": {"number": 5},
+    "activities_numbered": {"numbers": KEYS["keys"]},
+    "activity_by_id": {"key": 5, "id": "a"},
+    "activities_named": PAIRS,
+    "activities_of": KEYS,
+    "activities_ready": QUEUE,
+    "claim_activities": QUEUE,
+    "activities_due": DUE,
+    "get_timer": {"key": 5, "id": "t"},
+    "timers_named": PAIRS,
+    "timers_of": KEYS,
+    "timers_due": DUE,
+    "get_child": {"key": 5, "id": "p"},
+    "links": KEYS,
+    "children_of": KEYS,
+    "signals_named": PAIRS,
+    "signals_of": KEYS,
+    "drop_decisions": KEYS,
+    "drop_activities": KEYS,
+    "drop_timers": PAIRS,
+    "drop_children": PAIRS,
+    "lock_closed_before": {"before": FUTURE, "limit": 1000},
+    "purge_events": KEYS,
+    "purge_inputs": KEYS,
+    "purge_tags": KEYS,
+    "purge_signals": KEYS,
+    "purge_processes": KEYS,
+    "check_processes": KEYS,
+    "inputs_of": KEYS,
+    "events_wanted": {"wanted": '[{"key": 5, "first_seq": 2}]'},
+    "check_events": KEYS,
+    "keys_after": {"after": 5, "limit": 500},
+    "cursors": {"events": '[{"key": 5, "first_seq": 1}]'},
+}
+
+# Of few rows by their nature, or of all rows on purpose.
+NOT_HOT = {
+    "begin_write", "begin_read", "commit", "rollback", "prologue", "clock", "get_types", "set_workflow",
+    "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
+    "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",
+    "add_tags", "put_decisions", "add_activities", "put_timers", "put_children", "add_signals", "saw", "pollers",
+    "queue_depths", "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "orphans", "strangers",
+    "purge_receipts", "purge_pollers", "get_domain", "add_domain", "schema_version", "schema_is_there", "schema_lock",
+    "schema_begin", "schema_meta", "schema_values", "set_version", "lag", "catch_up", "add_processes",
+}  # fmt: skip
+
+WRITES = ("set_processes", "set_activities", "add_events")
+"""Their rows are those of a unit, so they have a test of their own."""
+
+
+def fill(server: Server, schema: str, rows: int) -> None:
+    with server.connect() as admin:
+        for statement in FILL.format(schema=schema, rows=rows).strip().split(";\n"):
+            admin.execute(statement.rstrip(";"))
+        admin.execute("vacuum analyze")
+
+
+@pytest.fixture(scope="module")
+def full(postgresql_server: Server) -> Iterator[PostgreSQLBackend]:
+    with PostgreSQLBackend(postgresql_server.url(), schema="plans") as backend:
+        fill(postgresql_server, "plans", 50_000)
+        yield backend
+
+
+def plan(backend: PostgreSQLBackend, name: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a statement's plan."""
+    text = b"explain (format json) " + statements(backend.address.schema)[name]
+    with backend._readers.lend() as connection:
+        found = connection.execute(text, {"domain": 1, **values}).fetchone()
+    assert found is not None
+    nodes: list[dict[str, Any]] = [found[0][0]["Plan"]]
+    for node in nodes:
+        nodes.extend(node.get("Plans", ()))
+    return nodes
+
+
+def scanned(nodes: list[dict[str, Any]]) -> list[str]:
+    """Return the large tables that a plan reads as a whole."""
+    small = ("meta", "domain")
+    return [
+        node["Relation Name"]
+        for node in nodes
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] not in small
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(HOT))
+def test_a_hot_statement_reads_no_table_as_a_whole(full: PostgreSQLBackend, name: str) -> None:
+    nodes = plan(full, name, HOT[name])
+
+    assert scanned(nodes) == []
+    assert any("Index" in node["Node Type"] for node in nodes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "claim_decisions", "claim_activities", "decisions_ready", "activities_ready", "decisions_due", "activities_due",
+        "timers_due", "process_due", "processes_open", "processes_of_workflow", "processes_any", "processes_tagged",
+        "processes_parked", "feed", "lock_closed_before", "keys_after",
+    ],
+)  # fmt: skip
+def test_what_is_limited_is_read_in_order_and_not_sorted(
+    full: PostgreSQLBackend, name: str
+) -> None:
+    assert [n["Node Type"] for n in plan(full, name, HOT[name]) if "Sort" in n["Node Type"]] == []
+
+
+def test_every_statement_is_told_to_be_hot_or_not(full: PostgreSQLBackend) -> None:
+    assert set(statements("plans")) == set(HOT) | NOT_HOT | set(WRITES)
+
+
+def test_rows_are_updated_by_their_keys(full: PostgreSQLBackend) -> None:
+    rows = '[{"key": 5, "number": 5, "first_seq": 7, "body": "[]"}]'
+    for name in WRITES:
+        assert scanned(plan(full, name, {"rows": rows})) == [], name
+
+
+def test_an_update_of_a_process_touches_no_index(
+    full: PostgreSQLBackend, postgresql_server: Server
+) -> None:
+    """What every transition changes stands in no index, so the new version of the row can lie beside the old one."""
+    with postgresql_server.connect() as admin:
+        found = admin.execute(
+            "select indexdef from pg_indexes where schemaname = 'plans' and tablename = 'process'"
+        ).fetchall()
+    for column in ("last_seq", "seen_seq", "digest", "time", "failures", "opened"):
+        for (definition,) in found:
+            assert column not in str(definition).partition("(")[2].replace("timeout", "").split("status")[0]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_million_processes_are_found_by_the_same_plans(
+    postgresql_server: Server, schema: str
+) -> None:
+    with PostgreSQLBackend(postgresql_server.url(), schema=schema) as backend:
+        fill(postgresql_server, schema, 1_000_000)
+
+        for name, values in HOT.items():
+            assert scanned(plan(backend, name, values)) == [], name
+        rows = '[{"key": 5, "number": 5, "first_seq": 7, "body": "[]"}]'
+        for name in WRITES:
+            assert scanned(plan(backend, name, {"rows": rows})) == [], name
+
+
+def test_a_transaction_asks_the_server_a_few_times_however_much_it_does(
+    postgresql_server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ways to the server and back are what a transaction takes its time for."""
+    from pyworkflow.backend.base import Completion, Poll
+    from pyworkflow.decision import CompleteProcess, ScheduleActivity
+    from pyworkflow.process import Process
+    from pyworkflow.result import ActivityCompleted
+    from pyworkflow.task import ActivityTask, DecisionTask
+
+    asked: list[str] = []
+    bulk = Session.bulk
+
+    def counted(one: Session, calls: Any) -> Any:
+        asked.append("+".join(name for name, _ in calls))
+        return bulk(one, calls)
+
+    clock = FakeClock()
+    with PostgreSQLBackend(postgresql_server.url(), schema=schema, clock=clock) as backend:
+        backend.register_workflow("w")
+        backend.register_activity("a")
+        for n in range(20):
+            backend.start_process(Process("w", id=f"p{n}"))
+        monkeypatch.setattr(Session, "bulk", counted)
+
+        def turn(done: list[Completion], *polls: Poll) -> list[Any]:
+            asked.clear()
+            turned = backend.turn(done, polls)
+            assert turned.errors == [None] * len(done)
+            return turned.tasks
+
+        decisions = turn([], Poll(DecisionTask, limit=20))
+        assert len(decisions) == 20
+        work = turn(
+            [Completion(task, [ScheduleActivity("a") for _ in range(3)]) for task in decisions],
+            Poll(ActivityTask, limit=60),
+        )
+        assert len(work) == 60
+        # The transaction, the numbers of sixty activities, and what is new in the histories.
+        assert len(asked) <= 8, asked
+        decisions = turn(
+            [Completion(task, ActivityCompleted(1)) for task in work], Poll(DecisionTask, limit=20)
+        )
+        assert len(decisions) == 20
+        assert len(asked) <= 6, asked
+        turn([Completion(task, [CompleteProcess()]) for task in decisions])
+        assert len(asked) <= 4, asked
+        assert backend.processes() == []
+        assert backend.check() == []
+
+
+def test_staged_rows_are_written_once() -> None:
+    """The store writes what a unit has staged; the unit itself has no statement that writes a row."""
+    assert not [name for name in vars(StagedUnit) if name.startswith(("put_", "write_"))]

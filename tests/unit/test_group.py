@@ -1,0 +1,123 @@
+"""Group commit: one thread commits for those that have come meanwhile."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from pyworkflow.backend.group import GroupCommit, Submission
+
+
+def work(unit: object) -> None:
+    """Stand for a work; nothing here runs one."""
+
+
+def in_threads(count: int, act: Callable[[int], object]) -> list[object]:
+    results: list[object] = [None] * count
+
+    def run(place: int) -> None:
+        try:
+            results[place] = act(place)
+        except BaseException as error:
+            results[place] = error
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return results
+
+
+def test_what_comes_during_a_commit_goes_into_the_next_one() -> None:
+    groups: list[int] = []
+    waiting = threading.Semaphore(0)
+
+    def commit(group: list[Submission]) -> None:
+        if not groups:
+            # The first one is held up until all others have come.
+            while len(grouped._queue) < 7:
+                waiting.acquire(timeout=0.001)
+        groups.append(len(group))
+        for submission in group:
+            submission.results = ["done"]
+
+    grouped = GroupCommit(commit)
+
+    assert in_threads(8, lambda _: grouped.submit([work])) == [["done"]] * 8
+    assert groups == [1, 7]
+
+
+def test_an_error_is_that_of_its_whole_group_and_of_no_other() -> None:
+    failures = 0
+
+    def commit(group: list[Submission]) -> None:
+        nonlocal failures
+        if any(submission.works == [] for submission in group):
+            failures += len(group)
+            raise ValueError("no works")
+        for submission in group:
+            submission.results = ["done"]
+
+    grouped = GroupCommit(commit)
+
+    results = in_threads(40, lambda n: grouped.submit([work] if n % 5 else []))
+
+    assert sum(isinstance(result, ValueError) for result in results) == failures >= 8
+    assert results.count(["done"]) == 40 - failures
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_thread_that_is_interrupted_in_its_sleep_leaves_the_others_going(
+    leads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of three threads is interrupted, before or after it was its turn to commit."""
+    wait = Submission.wait
+    asleep: list[Submission] = []
+    ended = threading.Event()
+
+    def interrupted(submission: Submission) -> None:
+        asleep.append(submission)
+        if submission is not asleep[0]:
+            wait(submission)
+            return
+        if leads:
+            wait(submission)
+        ended.set()
+        raise KeyboardInterrupt
+
+    def commit(group: list[Submission]) -> None:
+        # The first one is held up until the others sleep, in their order.
+        while len(asleep) < 2:
+            ended.wait(0.001)
+        if not leads:
+            ended.wait(60)
+        for submission in group:
+            submission.results = ["done"]
+
+    monkeypatch.setattr(Submission, "wait", interrupted)
+    grouped = GroupCommit(commit)
+
+    results = in_threads(3, lambda _: grouped.submit([work]))
+
+    assert sorted(map(str, results)) == ["", "['done']", "['done']"]
+    assert grouped.submit([work]) == ["done"]
+
+
+def test_a_thread_that_is_interrupted_leaves_the_others_going() -> None:
+    first = True
+
+    def commit(group: list[Submission]) -> None:
+        nonlocal first
+        was_first, first = first, False
+        if was_first:
+            raise KeyboardInterrupt
+        for submission in group:
+            submission.results = ["done"]
+
+    grouped = GroupCommit(commit)
+
+    with pytest.raises(KeyboardInterrupt):
+        grouped.submit([work])
+    assert in_threads(20, lambda _: grouped.submit([work])) == [["done"]] * 20

@@ -247,6 +247,9 @@ class StoredBackend(Transactions):
             if not self._wait_for(lambda: self._ready(polls), left, stop):
                 break
             tasks = self._tasks(self._turn((), wanted))
+            if left <= 0:
+                # What is ready may be in other transactions' hands.
+                break
         return Turn(errors, tasks)
 
     def _turn(self, completions: Sequence[Completion], works: list[Work]) -> list[Any]:

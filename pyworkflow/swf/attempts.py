@@ -97,7 +97,10 @@ def started(
     if activity is None:
         return []
     activity.started, activity.identity, activity.since = True, a.get("identity"), at
-    return [ActivityStartedEvent(activity.execution, activity.attempt, datetime=at)]
+    started = ActivityStartedEvent(
+        activity.execution, activity.attempt, activity.identity, datetime=at
+    )
+    return [started]
 
 
 def completed(

@@ -69,7 +69,8 @@ class Reader:
         attributes = raw.get(attributes_key(kind, "Event"), {})
         if kind == "DecisionTaskStarted":
             self._flush()
-            self._start = DecisionStartedEvent(datetime=at)
+            identity = attributes.get("identity")
+            self._start = DecisionStartedEvent(identity=identity, datetime=at)
             self._start_id = raw["eventId"]
             self._start_at = at
         elif kind == "DecisionTaskCompleted":

@@ -78,6 +78,6 @@ def test_the_command_refuses_a_workload_that_is_not_there(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        main(["W7"])
+        main(["W9"])
 
-    assert "no workload 'w7'; there are: w1, w2" in capsys.readouterr().err
+    assert "no workload 'w9'; there are: w1, w2" in capsys.readouterr().err

@@ -3,14 +3,23 @@
 from collections import OrderedDict
 from threading import Lock
 
-from pyworkflow.backend.base import FeedEntry, Pending
+from pyworkflow.backend.base import FeedEntry, Pending, RegisteredActivity, RegisteredWorkflow
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
-from pyworkflow.clock import to_datetime
+from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode
 from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
-from pyworkflow.ledger.rows import NEVER, PARKED, SCHEDULED, ActivityRow, DecisionRow, ProcessRow
+from pyworkflow.ledger.rows import (
+    NEVER,
+    PARKED,
+    SCHEDULED,
+    ActivityRow,
+    ActivityTypeRow,
+    DecisionRow,
+    ProcessRow,
+    WorkflowRow,
+)
 from pyworkflow.process import Process, Status
 from pyworkflow.result import AnyProcessResult, ProcessResult
 
@@ -87,6 +96,30 @@ def to_process(
         parked=decision.reason if decision is not None and decision.state == PARKED else None,
         category=row.category,
         timeout=row.timeout / 1_000_000,
+    )
+
+
+def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
+    """Return a workflow type as people read it."""
+    return RegisteredWorkflow(
+        row.name,
+        row.category,
+        row.timeout / SECOND,
+        row.decision_timeout / SECOND,
+        row.handles_cancel,
+    )
+
+
+def registered_activity(row: ActivityTypeRow) -> RegisteredActivity:
+    """Return an activity type as people read it."""
+    return RegisteredActivity(
+        row.name,
+        row.category,
+        row.scheduled_timeout / SECOND,
+        row.execution_timeout / SECOND,
+        row.heartbeat_timeout / SECOND,
+        row.retry,
+        row.at_most_once,
     )
 
 

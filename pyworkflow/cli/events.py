@@ -8,8 +8,8 @@ import click
 from pyworkflow.backend.base import FeedEntry
 from pyworkflow.cli.common import json_option, opened, process_argument
 from pyworkflow.cli.help import Command
-from pyworkflow.cli.output import emit, fields, instant, safe, short, table
-from pyworkflow.codec import to_plain
+from pyworkflow.cli.output import emit, instant, safe, short, table
+from pyworkflow.codec import fields, to_plain
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
 

@@ -62,6 +62,10 @@ class Guard:
             # No web socket is served; closing before accepting answers 403.
             await send({"type": "websocket.close", "code": 1008})
             return
+        root = scope.get("root_path", "")
+        if root and scope["path"].startswith(f"{root}{root}/"):
+            # uvicorn puts the root path before what came; a proxy that has left it there makes it two.
+            scope["path"] = scope["path"].removeprefix(root)
         request = Request(scope, receive)
 
         async def guarded(message: Message) -> None:
@@ -73,6 +77,7 @@ class Guard:
             await send(message)
 
         try:
+            self._check_size(request)
             self._check_host(request)
             self._check_origin(request)
             scope["pyworkflow.token"] = self._token(request)
@@ -81,6 +86,15 @@ class Guard:
             await self._refuse(request, problem)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
+
+    def _check_size(self, request: Request) -> None:
+        """Refuse a head that is too large: the server below only bounds one that comes in pieces."""
+        size = len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"])
+        size += sum(len(name) + len(value) for name, value in request.scope["headers"])
+        if size > self._site.limits.header:
+            raise Problem(
+                431, f"address and headers are larger than {self._site.limits.header} bytes"
+            )
 
     def _check_host(self, request: Request) -> None:
         """Refuse names that are not ours: a page elsewhere may have its name point here."""

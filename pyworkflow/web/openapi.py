@@ -21,6 +21,7 @@ REFUSALS = {
     "413": "The body is too large.",
     "415": "The body is of another type.",
     "422": "A field, parameter or header is not acceptable; `field` names it.",
+    "431": "Address and headers are too large.",
     "501": "The backend cannot do this.",
     "503": "The server or its backend cannot do this now; try again.",
 }

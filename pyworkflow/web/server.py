@@ -120,6 +120,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        # From here on clients are kept waiting instead of refused, until the server is up.
+        bound.listen(128)
     except OSError as error:
         bound.close()
         told = f"{host}:{port} cannot be listened at: {error.strerror}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json, fields, to_plain
 from pyworkflow.decision import Decision, StartChildProcess
 from pyworkflow.event import (
@@ -82,7 +83,7 @@ def row(seq: int, event: Event) -> Row:
     if isinstance(event, ActivityStartedEvent):
         execution = event.activity_execution
         tried = f", attempt {event.attempt}" if event.attempt > 1 else ""
-        about = f"{execution.activity} ({execution.id}){tried} on {event.identity or 'a worker'}"
+        about = f"{_called(execution)}{tried} on {event.identity or 'a worker'}"
         return Row(seq, event, "activity started", about)
     if isinstance(event, ActivityAttemptEvent | ActivityEvent):
         return _activity_row(seq, event)
@@ -113,13 +114,19 @@ def row(seq: int, event: Event) -> Row:
 def _activity_row(seq: int, event: ActivityAttemptEvent | ActivityEvent) -> Row:
     execution, result = event.activity_execution, event.result
     title = f"activity {_words(result.type)}"
-    about = f"{execution.activity} ({execution.id})"
+    about = _called(execution)
     if isinstance(result, ActivityFailed):
         about += f": {result.reason}"
     if isinstance(event, ActivityAttemptEvent):
         title = f"attempt {event.attempt} {_words(result.type)}"
         about += f", again in {event.delay:g} s"
     return Row(seq, event, title, about, result.type)
+
+
+def _called(execution: ActivityExecution) -> str:
+    """Return an activity's name, with its id where that says more."""
+    name, id = execution.activity, execution.id
+    return name if name == id else f"{name} ({id})"
 
 
 def _words(kind: str) -> str:
@@ -134,7 +141,7 @@ def _decided(decision: Decision) -> str:
         (told[key] for key in ("activity", "function", "name", "reason") if told.get(key)), ""
     )
     id = told.get("id") or told.get("process_id") or ""
-    if name and id:
+    if name and id and name != id:
         return f"{name} ({id})"
     return str(name or id)
 
@@ -173,8 +180,7 @@ def failures(process: Process) -> list[Failure]:
         ):
             execution, ended = event.activity_execution, event.result
             reason = ended.reason if isinstance(ended, ActivityFailed) else "timed out"
-            what = f"{execution.activity} ({execution.id})"
-            found.append(Failure(seq, what, str(reason), _text(ended.details)))
+            found.append(Failure(seq, _called(execution), str(reason), _text(ended.details)))
     return found
 
 

@@ -75,6 +75,7 @@ function label(span) {
   const tries = span.attempts.length > 1 && span.kind === "activity" ? ` ↻${span.attempts.length}` : "";
   if (span.kind === "child") return `${span.id}`;
   if (span.kind === "timer") return span.name;
+  if (span.kind === "signal" || span.kind === "marker") return `${span.kind} ${span.name}`;
   return `${span.name}${tries}`;
 }
 

@@ -1,6 +1,6 @@
 """Server-sent events: the feed as a stream that goes on where a client left off."""
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -55,7 +55,7 @@ async def stream(call: Call) -> Response:
         return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 
-async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncIterator[bytes]:
+async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncGenerator[bytes]:
     # Said at once: a browser takes the stream for open when the first bytes come.
     yield b"retry: 2000\n\n"
     async for entries in pages:

@@ -61,9 +61,9 @@ def populate(manager: Manager) -> None:
         StartChildProcess(Process(Invoice, id="kid")),
         RecordMarker("seen", 1),
     )
-    task = manager.next_activity("worker-1")
-    assert task is not None
-    manager.complete_task(task, ActivityCompleted({"charged": 12}))
+    first = manager.next_activity("worker-1")
+    assert first is not None
+    manager.complete_task(first, ActivityCompleted({"charged": 12}))
     manager.signal_process("done", Signal("hurry", {"by": 5}))
     while (task := manager.next_decision("decider-1")) is not None:
         done = task.process.id == "done"

@@ -1,5 +1,7 @@
 """The API about itself."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from pyworkflow.web.endpoint import Call, Endpoint, json_response
@@ -19,5 +21,6 @@ ENDPOINTS = [
         scope=Scope.READ,
         handler=openapi,
         summary="Describe this API, as OpenAPI 3.1.",
+        returns=dict[str, Any],
     ),
 ]

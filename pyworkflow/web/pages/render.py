@@ -34,6 +34,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "cut": cut,
         "duration": duration,
         "instant": instant,
         "iso": iso,
@@ -105,7 +106,11 @@ def short(value: Json, length: int = 80) -> str:
 
 def shown(value: object) -> str:
     """Return a value as JSON for people, cut if it is very long."""
-    text = value if isinstance(value, str) and "\n" in value else pretty(to_plain(value))
+    return cut(pretty(to_plain(value)))
+
+
+def cut(text: str) -> str:
+    """Return text, cut if it is very long."""
     rest = len(text) - LONGEST
     return text if rest <= 0 else f"{text[:LONGEST]}\n… {rest:,} more characters"
 

@@ -187,7 +187,7 @@ function drawShares(parent, spans, y, x, names, width, to) {
     }
     at = until;
   }
-  for (let at = 0; at < wide; at++) if (bad[at]) make("rect", { x: names + at - 1, y: y - 3, width: 3, height: BAR + 6, class: "b-failed" }, parent);
+  for (let at = 0; at < wide; at++) if (bad[at]) make("rect", { x: names + at - 0.5, y: y + BAR + 1, width: 2, height: 4, class: "b-failed" }, parent);
 }
 
 // -- the axis --------------------------------------------------------------------------------------------------------------

@@ -140,3 +140,10 @@ def to_plain(value: object) -> Json:
         if isinstance(error, PayloadError):
             raise
         raise PayloadError(type(value).__name__, str(error)) from error
+
+
+def fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of an event or another struct for machines: all of them, also those that have their default."""
+    tag = struct.__struct_config__.tag
+    named = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return named if tag is None else {"type": tag, **named}

@@ -157,11 +157,12 @@ class Manager:
         parked: bool | None = None,
         limit: int | None = None,
         after: Process | None = None,
+        newest: bool = False,
     ) -> list[Process]:
         """Return processes; see `Backend.processes`."""
         name = None if workflow is None else name_of(workflow)
         return self.backend.processes(
-            name, tag, status=status, parked=parked, limit=limit, after=after
+            name, tag, status=status, parked=parked, limit=limit, after=after, newest=newest
         )
 
     def history(self, process: Process | str, since: int = 0) -> list[Event]:

@@ -105,6 +105,7 @@ def main() -> int:
     print(*wrong, sep="\n", end="\n" if wrong else "")
     size = sum(file["size"] for file in files)
     print(f"{len(files)} files, {size:,} bytes: {len(wrong)} problems")
+    print(f"look at what happened: {sys.executable} -m pyworkflow --backend {url} serve")
     return 1 if wrong else 0
 
 

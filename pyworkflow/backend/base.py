@@ -18,7 +18,10 @@ from pyworkflow.backend.exchange import (
     FeedEntry,
     Pending,
     Poll,
+    Poller,
     Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
     Reuse,
     Turn,
 )
@@ -41,7 +44,10 @@ __all__ = [
     "FeedEntry",
     "Pending",
     "Poll",
+    "Poller",
     "Queue",
+    "RegisteredActivity",
+    "RegisteredWorkflow",
     "Reuse",
     "Turn",
 ]
@@ -108,6 +114,14 @@ class Backend(ABC):
         Raises:
             InvalidRequestError: A value is out of its range.
         """
+
+    def workflows(self) -> list[RegisteredWorkflow]:
+        """Return the workflows that are registered, by whichever program, in the order of their names."""
+        raise self._unsupported("workflows")
+
+    def activities(self) -> list[RegisteredActivity]:
+        """Return the activities that are registered, by whichever program, in the order of their names."""
+        raise self._unsupported("activities")
 
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +204,7 @@ class Backend(ABC):
         parked: bool | None = None,
         limit: int | None = None,
         after: Process | None = None,
+        newest: bool = False,
     ) -> list[Process]:
         """Return processes without their histories (`history` has none but the start), oldest first.
 
@@ -200,6 +215,7 @@ class Backend(ABC):
             parked: Only those that are parked, or are not.
             limit: How many at most; None for all.
             after: Only those after this one, which an earlier call returned last: the next page.
+            newest: Whether the newest come first, and ``after`` those that are older.
         """
 
     def history(self, process_id: str, since: int = 0) -> list[Event]:
@@ -349,6 +365,14 @@ class Backend(ABC):
     def queues(self) -> list[Queue]:
         """Return the state of every queue that has tasks or pollers."""
         raise self._unsupported("queues")
+
+    def pollers(self, within: float = 86_400) -> list[Poller]:
+        """Return who has polled which queue, in the order of identities.
+
+        Args:
+            within: Only those seen in the last so many seconds.
+        """
+        raise self._unsupported("pollers")
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
         """Call back after each commit of this backend object, in the thread that made it, with what was recorded."""

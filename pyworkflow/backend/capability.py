@@ -36,6 +36,8 @@ class Capability(StrEnum):
     """Closed processes can be listed and read."""
     COUNTS = "counts"
     """Depth of the queues, and who polls them."""
+    TYPES = "types"
+    """The registered workflows and activities can be listed."""
     PURGE = "purge"
     """Closed processes can be removed."""
     CHECK = "check"

@@ -1,4 +1,4 @@
-"""What goes in and out of a backend, beside the model: polls, completions, turns, the feed, queues, what a process waits for."""
+"""What goes in and out of a backend, beside the model: polls, completions, turns, the feed, queues, types, what a process waits for."""
 
 from collections.abc import Sequence
 from datetime import datetime as DateTime
@@ -11,6 +11,7 @@ from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import AnyEvent
 from pyworkflow.result import ActivityResult
+from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
 
 DEFAULT_CATEGORY = "default"
@@ -124,6 +125,44 @@ class Queue(Struct, frozen=True):
     running: int
     oldest: DateTime | None
     pollers: tuple[str, ...]
+
+
+class Poller(Struct, frozen=True):
+    """Somebody who polls a queue.
+
+    Attributes:
+        kind: ``activity`` or ``decision``.
+        category: The queue's name.
+        identity: What the poller calls itself.
+        seen: When it last polled, to the minute: writing down each poll would cost too much.
+    """
+
+    kind: str
+    category: str
+    identity: str
+    seen: DateTime
+
+
+class RegisteredWorkflow(Struct, frozen=True):
+    """A workflow that a backend knows, as `Backend.register_workflow` was told."""
+
+    name: str
+    category: str
+    timeout: float
+    decision_timeout: float
+    handles_cancel: bool
+
+
+class RegisteredActivity(Struct, frozen=True):
+    """An activity that a backend knows, as `Backend.register_activity` was told."""
+
+    name: str
+    category: str
+    scheduled_timeout: float
+    execution_timeout: float
+    heartbeat_timeout: float
+    retry: Retry | None
+    at_most_once: bool
 
 
 class Pending(Struct, frozen=True, omit_defaults=True):

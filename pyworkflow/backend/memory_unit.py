@@ -192,6 +192,12 @@ class MemoryUnit(StoredUnit):
     def set_activity_type(self, row: ActivityTypeRow) -> None:
         self.tables.types[row.name] = row
 
+    def workflows(self) -> list[WorkflowRow]:
+        return [row for _, row in sorted(self.tables.workflows.items())]
+
+    def activity_types(self) -> list[ActivityTypeRow]:
+        return [row for _, row in sorted(self.tables.types.items())]
+
     def saw(self, kind: str, category: str, identity: str) -> None:
         self.tables.polled[kind, category, identity] = self.now
 
@@ -201,6 +207,13 @@ class MemoryUnit(StoredUnit):
             if seen >= since:
                 found.setdefault((kind, category), []).append(identity)
         return {queue: tuple(sorted(names)) for queue, names in found.items()}
+
+    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+        return sorted(
+            (identity, kind, category, seen)
+            for (kind, category, identity), seen in self.tables.polled.items()
+            if seen >= since
+        )
 
     def run_of(self, process_id: str, run: int) -> ProcessRow | None:
         for key in self.tables.runs.get(process_id, ()):
@@ -222,12 +235,13 @@ class MemoryUnit(StoredUnit):
         parked: bool | None,
         limit: int | None,
         after: int,
+        newest: bool,
     ) -> list[ProcessRow]:
         rows: list[ProcessRow] = []
         source = self.tables.open if status == OPEN else self.tables.processes
-        for key, row in source.items():
+        for key, row in reversed(source.items()) if newest else source.items():
             if (
-                key > after
+                (key < after if newest else key > after)
                 and (workflow is None or row.workflow == workflow)
                 and (tag is None or tag in row.tags)
                 and (status is None or row.status == status)

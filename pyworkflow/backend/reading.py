@@ -7,14 +7,23 @@ from typing import Any
 
 from msgspec import structs
 
-from pyworkflow.backend.base import FeedEntry, Pending
+from pyworkflow.backend.base import FeedEntry, Pending, RegisteredActivity, RegisteredWorkflow
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
 from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
-from pyworkflow.ledger.rows import NEVER, PARKED, SCHEDULED, ActivityRow, DecisionRow, ProcessRow
+from pyworkflow.ledger.rows import (
+    NEVER,
+    PARKED,
+    SCHEDULED,
+    ActivityRow,
+    ActivityTypeRow,
+    DecisionRow,
+    ProcessRow,
+    WorkflowRow,
+)
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import AnyProcessResult
@@ -140,6 +149,30 @@ def to_process(unit: StoredUnit, row: ProcessRow, history: History | None, given
         status=Status(row.status),
         result=None if row.result is None else decode(row.result, AnyProcessResult),
         closed=None if row.closed is None else to_datetime(row.closed),
+    )
+
+
+def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
+    """Return a workflow type as people read it."""
+    return RegisteredWorkflow(
+        row.name,
+        row.category,
+        row.timeout / SECOND,
+        row.decision_timeout / SECOND,
+        row.handles_cancel,
+    )
+
+
+def registered_activity(row: ActivityTypeRow) -> RegisteredActivity:
+    """Return an activity type as people read it."""
+    return RegisteredActivity(
+        row.name,
+        row.category,
+        row.scheduled_timeout / SECOND,
+        row.execution_timeout / SECOND,
+        row.heartbeat_timeout / SECOND,
+        row.retry,
+        row.at_most_once,
     )
 
 

@@ -19,7 +19,10 @@ from pyworkflow.backend.base import (
     FeedEntry,
     Pending,
     Poll,
+    Poller,
     Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
     Reuse,
     Turn,
 )
@@ -28,12 +31,14 @@ from pyworkflow.backend.reading import (
     describe_pending,
     feed_entries,
     open_process,
+    registered_activity,
+    registered_workflow,
     to_process,
 )
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.transactions import Transactions
 from pyworkflow.backend.unit import StoredUnit, Work
-from pyworkflow.clock import SECOND, Clock, to_instant
+from pyworkflow.clock import SECOND, Clock, to_datetime, to_instant
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError, TimedOutError
@@ -43,7 +48,7 @@ from pyworkflow.ids import new_id
 from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -111,6 +116,14 @@ class StoredBackend(Transactions):
         if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
             self._do(lambda unit: unit.set_activity_type(row))
 
+    def workflows(self) -> list[RegisteredWorkflow]:
+        """Return the workflows that are registered."""
+        return self._snapshot(lambda unit: [registered_workflow(r) for r in unit.workflows()])
+
+    def activities(self) -> list[RegisteredActivity]:
+        """Return the activities that are registered."""
+        return self._snapshot(lambda unit: [registered_activity(r) for r in unit.activity_types()])
+
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
@@ -170,13 +183,16 @@ class StoredBackend(Transactions):
         parked: bool | None = None,
         limit: int | None = None,
         after: Process | None = None,
+        newest: bool = False,
     ) -> list[Process]:
         """Return processes without their histories."""
 
         def read(unit: StoredUnit) -> list[Process]:
-            key = 0 if after is None else requests.named(unit, f"{after.id}:{after.run}").key
+            key = NEVER if newest else 0
+            if after is not None:
+                key = requests.named(unit, f"{after.id}:{after.run}").key
             state = None if status is None else status.value
-            rows = unit.select(workflow, tag, state, parked, limit, key)
+            rows = unit.select(workflow, tag, state, parked, limit, key, newest)
             return [to_process(unit, row, None, unit.input(row.key)) for row in rows]
 
         return self._read(read)
@@ -377,6 +393,19 @@ class StoredBackend(Transactions):
     def queues(self) -> list[Queue]:
         """Return the state of every queue that has tasks or pollers."""
         return self._read(lambda unit: unit.queues(self._recently(unit)))
+
+    def pollers(self, within: float = 86_400) -> list[Poller]:
+        """Return who has polled which queue."""
+        seconds = requests.duration(within, "within")
+
+        def read(unit: StoredUnit) -> list[Poller]:
+            found = unit.sightings(unit.now - seconds)
+            return [
+                Poller(kind, category, identity, to_datetime(seen))
+                for identity, kind, category, seen in found
+            ]
+
+        return self._read(read)
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 

@@ -47,12 +47,24 @@ class StoredUnit(Unit):
         """Keep an activity type."""
 
     @abstractmethod
+    def workflows(self) -> list[WorkflowRow]:
+        """Return all workflow types, in the order of their names."""
+
+    @abstractmethod
+    def activity_types(self) -> list[ActivityTypeRow]:
+        """Return all activity types, in the order of their names."""
+
+    @abstractmethod
     def saw(self, kind: str, category: str, identity: str) -> None:
         """Note that somebody polls a queue; `kind` is ``activity`` or ``decision``."""
 
     @abstractmethod
     def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
         """Return who has polled each (kind, category) since an instant."""
+
+    @abstractmethod
+    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+        """Return (identity, kind, category, instant) of those who have polled since an instant, in this order."""
 
     @abstractmethod
     def next_due(self) -> int:
@@ -75,8 +87,9 @@ class StoredUnit(Unit):
         parked: bool | None,
         limit: int | None,
         after: int,
+        newest: bool,
     ) -> list[ProcessRow]:
-        """Return runs in the order of their keys, those after a key."""
+        """Return runs in the order of their keys, those after a key; or the newest first, those before a key."""
 
     @abstractmethod
     def feed(self, cursor: int, limit: int) -> list[FeedBatch]:

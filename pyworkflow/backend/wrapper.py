@@ -10,7 +10,10 @@ from pyworkflow.backend.base import (
     FeedEntry,
     Pending,
     Poll,
+    Poller,
     Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
     Reuse,
     Turn,
 )
@@ -70,6 +73,12 @@ class Wrapper(Backend):
             at_most_once=at_most_once,
         )
 
+    def workflows(self) -> list[RegisteredWorkflow]:
+        return self.backend.workflows()
+
+    def activities(self) -> list[RegisteredActivity]:
+        return self.backend.activities()
+
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
         return self.backend.start_process(process, reuse=reuse)
 
@@ -101,9 +110,10 @@ class Wrapper(Backend):
         parked: bool | None = None,
         limit: int | None = None,
         after: Process | None = None,
+        newest: bool = False,
     ) -> list[Process]:
         return self.backend.processes(
-            workflow, tag, status=status, parked=parked, limit=limit, after=after
+            workflow, tag, status=status, parked=parked, limit=limit, after=after, newest=newest
         )
 
     def history(self, process_id: str, since: int = 0) -> list[Event]:
@@ -157,6 +167,9 @@ class Wrapper(Backend):
 
     def queues(self) -> list[Queue]:
         return self.backend.queues()
+
+    def pollers(self, within: float = 86_400) -> list[Poller]:
+        return self.backend.pollers(within)
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
         self.backend.observe(observer)

@@ -27,6 +27,8 @@ COMMANDS = {
     "watch": ("events", "watch"),
     "why": ("looking", "why"),
     "queues": ("looking", "queues"),
+    "serve": ("serve", "serve"),
+    "token": ("serve", "token"),
     "check": ("house", "check"),
     "purge": ("house", "purge"),
 }

@@ -8,8 +8,9 @@ import click
 from pyworkflow.backend.base import FeedEntry
 from pyworkflow.cli.common import json_option, opened, process_argument
 from pyworkflow.cli.help import Command
-from pyworkflow.cli.output import emit, fields, instant, safe, table
+from pyworkflow.cli.output import emit, instant, safe, table
 from pyworkflow.cli.words import describe
+from pyworkflow.codec import fields
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
 

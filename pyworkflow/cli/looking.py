@@ -8,7 +8,8 @@ import click
 from pyworkflow.backend.base import Pending
 from pyworkflow.cli.common import json_option, opened, process_argument
 from pyworkflow.cli.help import Command
-from pyworkflow.cli.output import emit, fields, instant, safe, short, state, table
+from pyworkflow.cli.output import emit, instant, safe, short, state, table
+from pyworkflow.codec import fields
 
 
 @click.command(cls=Command)

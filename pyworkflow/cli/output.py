@@ -4,9 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
-from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from pyworkflow.codec import Json, to_plain
 
@@ -37,13 +35,6 @@ def instant(moment: DateTime | None) -> str:
 def emit(value: object) -> None:
     """Print a value as one JSON document on one line, at once: somebody may read along."""
     print(json.dumps(to_plain(value), ensure_ascii=False, default=str), flush=True)
-
-
-def fields(struct: Struct) -> dict[str, Any]:
-    """Return the fields of an event or another struct for machines: all of them, also those that have their default."""
-    tag = struct.__struct_config__.tag
-    named = {name: getattr(struct, name) for name in struct.__struct_fields__}
-    return named if tag is None else {"type": tag, **named}
 
 
 def state(process: "Process") -> str:

@@ -246,8 +246,13 @@ class AmazonSWFBackend(Backend):
         parked: bool | None = None,
         limit: int | None = None,
         after: Process | None = None,
+        newest: bool = False,
     ) -> list[Process]:
         self._check_open()
+        if newest:
+            # The engine's own reversed lists have other cursors; here they are all there.
+            found = listed(self._executions, workflow, tag, status, parked, None, None)[::-1]
+            return _page(found, after, limit)
         found = listed(self._executions, workflow, tag, status, parked, after, limit)
         return found if limit is None else found[:limit]
 
@@ -392,3 +397,11 @@ class AmazonSWFBackend(Backend):
     def _check_open(self) -> None:
         if self._closing.is_set():
             raise BackendUnavailableError("the backend has been closed")
+
+
+def _page(found: list[Process], after: Process | None, limit: int | None) -> list[Process]:
+    """Return those that come after one, at most as many as the limit."""
+    if after is not None:
+        places = [n for n, one in enumerate(found) if (one.id, one.run) == (after.id, after.run)]
+        found = found[places[0] + 1 :] if places else []
+    return found if limit is None else found[:limit]

@@ -62,6 +62,12 @@ class Looking(StagedUnit):
     def activity_type(self, name: str) -> ActivityTypeRow | None:
         return self._new_activities.get(name) or self.types.activities(self.session).get(name)
 
+    def workflows(self) -> list[WorkflowRow]:
+        return [row for _, row in sorted(self.types.workflows(self.session).items())]
+
+    def activity_types(self) -> list[ActivityTypeRow]:
+        return [row for _, row in sorted(self.types.activities(self.session).items())]
+
     def set_workflow(self, row: WorkflowRow) -> None:
         self._new_workflows[row.name] = row
 
@@ -87,6 +93,12 @@ class Looking(StagedUnit):
         for kind, category, identity in self.session.rows("pollers", since=since):
             found[kind, category] = (*found.get((kind, category), ()), identity)
         return found
+
+    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+        return [
+            (identity, kind, category, seen)
+            for identity, kind, category, seen in self.session.rows("sightings", since=since)
+        ]
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
 
@@ -132,6 +144,7 @@ class Looking(StagedUnit):
         parked: bool | None,
         limit: int | None,
         after: int,
+        newest: bool,
     ) -> list[ProcessRow]:
         if not all(storable(text) for text in (workflow, tag, status) if text is not None):
             return []
@@ -145,13 +158,13 @@ class Looking(StagedUnit):
         else:
             name = "processes_open" if status == "open" else "processes_any"
         found = self.session.rows(
-            name,
+            f"{name}_{'down' if newest else 'up'}",
             workflow=workflow,
             tag=tag,
             status=status,
             parked=parked,
             limit=limit,
-            after=after,
+            after=min(after, MOST),
         )
         return [process_from(values) for values in found]
 

@@ -78,27 +78,48 @@ select {process} from {schema}.process p where p.domain = %(domain)s and p.id = 
 select {process} from {schema}.process p
 where p.domain = %(domain)s and p.status = 'open' and p.deadline <= %(now)s
 order by p.deadline limit %(limit)s for no key update skip locked;
--- name: processes_open
+-- Each list by another index, the oldest or the newest first.
+-- name: processes_open_up
 select {process} from {schema}.process p
 where p.domain = %(domain)s and p.status = 'open' and p.key > %(after)s
   and (%(parked)s::boolean is null or not exists (
       select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
 order by p.key limit %(limit)s;
--- name: processes_of_workflow
+-- name: processes_open_down
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.status = 'open' and p.key < %(after)s
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key desc limit %(limit)s;
+-- name: processes_of_workflow_up
 select {process} from {schema}.process p
 where p.domain = %(domain)s and p.workflow = %(workflow)s and p.key > %(after)s
   and (%(status)s::text is null or p.status = %(status)s)
   and (%(parked)s::boolean is null or not exists (
       select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
 order by p.key limit %(limit)s;
--- name: processes_any
+-- name: processes_of_workflow_down
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.workflow = %(workflow)s and p.key < %(after)s
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key desc limit %(limit)s;
+-- name: processes_any_up
 select {process} from {schema}.process p
 where p.domain = %(domain)s and p.key > %(after)s
   and (%(status)s::text is null or p.status = %(status)s)
   and (%(parked)s::boolean is null or not exists (
       select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
 order by p.key limit %(limit)s;
--- name: processes_tagged
+-- name: processes_any_down
+select {process} from {schema}.process p
+where p.domain = %(domain)s and p.key < %(after)s
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or not exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by p.key desc limit %(limit)s;
+-- name: processes_tagged_up
 select {process} from {schema}.process_tag g join {schema}.process p on p.key = g.key
 where g.domain = %(domain)s and g.tag = %(tag)s and g.key > %(after)s
   and (%(workflow)s::text is null or p.workflow = %(workflow)s)
@@ -106,12 +127,26 @@ where g.domain = %(domain)s and g.tag = %(tag)s and g.key > %(after)s
   and (%(parked)s::boolean is null or %(parked)s = exists (
       select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
 order by g.key limit %(limit)s;
--- name: processes_parked
+-- name: processes_tagged_down
+select {process} from {schema}.process_tag g join {schema}.process p on p.key = g.key
+where g.domain = %(domain)s and g.tag = %(tag)s and g.key < %(after)s
+  and (%(workflow)s::text is null or p.workflow = %(workflow)s)
+  and (%(status)s::text is null or p.status = %(status)s)
+  and (%(parked)s::boolean is null or %(parked)s = exists (
+      select from {schema}.decision_task d where d.key = p.key and d.state = 'parked'))
+order by g.key desc limit %(limit)s;
+-- name: processes_parked_up
 select {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
 where d.domain = %(domain)s and d.state = 'parked' and d.key > %(after)s
   and (%(workflow)s::text is null or p.workflow = %(workflow)s)
   and (%(status)s::text is null or p.status = %(status)s)
 order by d.key limit %(limit)s;
+-- name: processes_parked_down
+select {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'parked' and d.key < %(after)s
+  and (%(workflow)s::text is null or p.workflow = %(workflow)s)
+  and (%(status)s::text is null or p.status = %(status)s)
+order by d.key desc limit %(limit)s;
 -- name: new_keys
 select nextval('{schema}.process_key') from generate_series(1, %(count)s);
 -- name: new_numbers
@@ -304,6 +339,9 @@ from json_to_recordset(%(rows)s::json) as x (kind text, category text, identity 
 on conflict (domain, kind, category, identity) do update set seen = excluded.seen;
 -- name: pollers
 select kind, category, identity from {schema}.poller where domain = %(domain)s and seen >= %(since)s order by kind, category, identity;
+-- name: sightings
+select identity, kind, category, seen from {schema}.poller where domain = %(domain)s and seen >= %(since)s
+order by identity collate "C", kind, category collate "C";
 -- name: queue_depths
 select kind, category, count(*) filter (where state = 'scheduled' and ready <= %(now)s),
        count(*) filter (where state = 'scheduled' and ready > %(now)s), count(*) filter (where state = 'started'),

@@ -7,7 +7,7 @@ import apsw
 
 from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.queries import queries
-from pyworkflow.backend.sqlite.rows import Values, process_from
+from pyworkflow.backend.sqlite.rows import Values
 from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
@@ -60,6 +60,12 @@ class Looking(StoredUnit):
         self.kept.types[row.name] = row
         self.rows("set_activity_type", (row.name, encode(row)))
 
+    def workflows(self) -> list[WorkflowRow]:
+        return [decode(body, WorkflowRow) for (body,) in self.rows("workflows")]
+
+    def activity_types(self) -> list[ActivityTypeRow]:
+        return [decode(body, ActivityTypeRow) for (body,) in self.rows("activity_types")]
+
     def saw(self, kind: str, category: str, identity: str) -> None:
         self.rows("saw", (kind, category, identity, self.now))
 
@@ -68,6 +74,12 @@ class Looking(StoredUnit):
         for kind, category, identity in self.rows("pollers", (since,)):
             found[kind, category] = (*found.get((kind, category), ()), identity)
         return found
+
+    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+        return [
+            (identity, kind, category, seen)
+            for identity, kind, category, seen in self.rows("sightings", (since,))
+        ]
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
 
@@ -101,10 +113,9 @@ class Looking(StoredUnit):
         parked: bool | None,
         limit: int | None,
         after: int,
+        newest: bool,
     ) -> list[ProcessRow]:
-        name = "processes_open" if status == "open" else "processes_any"
-        if tag is not None:
-            name = "processes_tagged"
+        driver = _driver(workflow, tag, status, parked)
         values = {
             "workflow": workflow,
             "tag": tag,
@@ -113,7 +124,9 @@ class Looking(StoredUnit):
             "limit": ALL if limit is None else limit,
             "after": after,
         }
-        return [process_from(found) for found in self.rows(name, values)]
+        keys = self.rows(f"keys_{driver}_{'down' if newest else 'up'}", values)
+        rows = (self.process(key) for (key,) in keys)
+        return [row for row in rows if row is not None]
 
     def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
         return [FeedBatch(*found) for found in self.rows("feed", (cursor, limit))]
@@ -185,3 +198,16 @@ class Looking(StoredUnit):
             for name in ("purge_events", "purge_input", "purge_signals", "purge_process"):
                 self.rows(name, (key,))
         return len(keys)
+
+
+def _driver(workflow: str | None, tag: str | None, status: str | None, parked: bool | None) -> str:
+    """Return which index finds the processes: the one that leaves the least to be passed over."""
+    if parked and status in (None, "open"):
+        return "parked"
+    if tag is not None:
+        return "tag"
+    if workflow is not None:
+        return "workflow" if status is None else "workflow_status"
+    if status is not None:
+        return "open" if status == "open" else "ended"
+    return "any"

@@ -9,6 +9,10 @@ insert into meta (name, value) values (?, ?) on conflict (name) do update set va
 select body from workflow_type where name = ?;
 -- name: set_workflow
 insert into workflow_type (name, body) values (?, ?) on conflict (name) do update set body = excluded.body;
+-- name: workflows
+select body from workflow_type order by name;
+-- name: activity_types
+select body from activity_type order by name;
 -- name: get_activity_type
 select body from activity_type where name = ?;
 -- name: set_activity_type
@@ -30,30 +34,97 @@ from process where id = ? and run = ?;
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
        started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
 from process where status = 'open' and deadline <= ? order by deadline limit ?;
--- name: processes_open
-select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
-from process where status = 'open' and key > :after
-  and (:workflow is null or workflow = :workflow)
+-- Keys of processes, each pair of statements by another index, the oldest or the newest first.
+-- name: keys_any_up
+select key from process
+where key > :after
   and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
 order by key limit :limit;
--- name: processes_any
-select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
-from process where key > :after
-  and (:workflow is null or workflow = :workflow)
-  and (:status is null or status = :status)
+-- name: keys_any_down
+select key from process
+where key < :after
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key desc limit :limit;
+-- name: keys_open_up
+select key from process
+where key > :after
+  and status = 'open'
   and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
 order by key limit :limit;
--- name: processes_tagged
-select process.key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
-from process_tag join process on process.key = process_tag.key
-where process_tag.tag = :tag and process_tag.key > :after
+-- name: keys_open_down
+select key from process
+where key < :after
+  and status = 'open'
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key desc limit :limit;
+-- name: keys_ended_up
+select key from process
+where key > :after
+  and status = :status and status <> 'open'
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key limit :limit;
+-- name: keys_ended_down
+select key from process
+where key < :after
+  and status = :status and status <> 'open'
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key desc limit :limit;
+-- name: keys_workflow_up
+select key from process
+where key > :after
+  and workflow = :workflow
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key limit :limit;
+-- name: keys_workflow_down
+select key from process
+where key < :after
+  and workflow = :workflow
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key desc limit :limit;
+-- name: keys_workflow_status_up
+select key from process
+where key > :after
+  and workflow = :workflow and status = :status
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key limit :limit;
+-- name: keys_workflow_status_down
+select key from process
+where key < :after
+  and workflow = :workflow and status = :status
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by key desc limit :limit;
+-- name: keys_tag_up
+select process_tag.key from process_tag join process using (key)
+where process_tag.key > :after
+  and process_tag.tag = :tag
   and (:workflow is null or workflow = :workflow)
   and (:status is null or status = :status)
   and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
 order by process_tag.key limit :limit;
+-- name: keys_tag_down
+select process_tag.key from process_tag join process using (key)
+where process_tag.key < :after
+  and process_tag.tag = :tag
+  and (:workflow is null or workflow = :workflow)
+  and (:status is null or status = :status)
+  and (:parked is null or :parked = exists (select 1 from decision_task d where d.key = process.key and d.state = 'parked'))
+order by process_tag.key desc limit :limit;
+-- name: keys_parked_up
+select decision_task.key from decision_task join process using (key)
+where decision_task.key > :after
+  and decision_task.state = 'parked'
+  and (:workflow is null or workflow = :workflow)
+  and (:status is null or status = :status)
+  and (:tag is null or exists (select 1 from process_tag t where t.tag = :tag and t.key = process.key))
+order by decision_task.key limit :limit;
+-- name: keys_parked_down
+select decision_task.key from decision_task join process using (key)
+where decision_task.key < :after
+  and decision_task.state = 'parked'
+  and (:workflow is null or workflow = :workflow)
+  and (:status is null or status = :status)
+  and (:tag is null or exists (select 1 from process_tag t where t.tag = :tag and t.key = process.key))
+order by decision_task.key desc limit :limit;
 -- name: add_process
 insert into process (key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel,
        fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened)
@@ -169,6 +240,8 @@ select min(
 insert or replace into poller (kind, category, identity, seen) values (?, ?, ?, ?);
 -- name: pollers
 select kind, category, identity from poller where seen >= ? order by kind, category, identity;
+-- name: sightings
+select identity, kind, category, seen from poller where seen >= ? order by identity, kind, category;
 -- name: forget_pollers
 delete from poller where seen < ?;
 -- name: queue_depths

@@ -1,10 +1,18 @@
 """Looking on: lists, pages, queues, the feed, waiting, and keeping house."""
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
-from pyworkflow.backend.base import Backend, Capability, FeedEntry
+from pyworkflow.backend.base import (
+    Backend,
+    Capability,
+    FeedEntry,
+    Poller,
+    RegisteredActivity,
+    RegisteredWorkflow,
+)
 from pyworkflow.clock import to_datetime
 from pyworkflow.decision import CompleteProcess, ScheduleActivity, StartChildProcess, Timer
 from pyworkflow.errors import TimedOutError, UnknownProcessError
@@ -28,6 +36,97 @@ class Queries(Contract):
         page = backend.processes(limit=3)
         rest = backend.processes(after=page[-1])
         assert [p.id for p in page + rest] == [f"p{n}" for n in range(7)]
+
+    def test_the_newest_come_first_on_wish(self, backend: Backend) -> None:
+        for number in range(5):
+            self.start(backend, "polite" if number == 2 else "order", id=f"p{number}", tags=["t"])
+
+        page = backend.processes(limit=2, newest=True)
+        rest = backend.processes(after=page[-1], newest=True)
+
+        assert [p.id for p in page + rest] == ["p4", "p3", "p2", "p1", "p0"]
+        assert [p.id for p in backend.processes("order", newest=True)] == ["p4", "p3", "p1", "p0"]
+        tagged = backend.processes("order", "t", after=page[-1], newest=True)
+        assert [p.id for p in tagged] == ["p1", "p0"]
+
+    def test_every_filter_goes_with_every_other(self, backend: Backend) -> None:
+        self.requires(backend, Capability.CLOSED, Capability.PARKING)
+        for number in range(12):
+            name = "order" if number % 2 else "polite"
+            self.start(backend, name, id=f"p{number}", tags=["t"] if number % 3 else [])
+        for number in (1, 2, 6, 9):
+            backend.terminate_process(f"p{number}")
+        everything = backend.processes(status=None)
+
+        for workflow, tag, status, parked, newest in product(
+            (None, "order"),
+            (None, "t"),
+            (None, Status.OPEN, Status.TERMINATED),
+            (None, True, False),
+            (False, True),
+        ):
+            found = backend.processes(workflow, tag, status=status, parked=parked, newest=newest)
+            wanted = [
+                p.id
+                for p in everything
+                if (workflow is None or p.workflow == workflow)
+                and (tag is None or tag in p.tags)
+                and (status is None or p.status is status)
+                and (parked is None or bool(p.parked) is parked)
+            ]
+            assert [p.id for p in found] == (wanted[::-1] if newest else wanted)
+
+    def test_parked_processes_are_found(self, backend: Backend, clock: FakeClock) -> None:
+        self.requires(backend, Capability.PARKING, Capability.CLOCK)
+        for name in ("one", "two", "three"):
+            self.start(backend, id=name, tags=["t"])
+            if name != "two":
+                self.park(backend, clock)
+            backend.poll_decision_task()
+
+        assert [p.id for p in backend.processes(parked=True)] == ["one", "three"]
+        assert [p.id for p in backend.processes(parked=True, newest=True)] == ["three", "one"]
+        assert [p.id for p in backend.processes("order", "t", parked=True, limit=1)] == ["one"]
+        assert backend.processes("polite", parked=True) == []
+        assert [p.id for p in backend.processes(parked=False)] == ["two"]
+
+    def park(self, backend: Backend, clock: FakeClock) -> None:
+        """Fail the next decision until its process is parked."""
+        task = self.decision(backend)
+        while True:
+            backend.fail_decision_task(task, "broken")
+            if backend.process_by_id(str(task.process.id)).parked:
+                return
+            clock.advance(60)
+            task = self.decision(backend)
+
+    def test_registered_types_are_listed(self, backend: Backend) -> None:
+        self.requires(backend, Capability.TYPES)
+        backend.register_activity("ship", "road", 1, 2, 3, retry=Retry(2), at_most_once=True)
+
+        assert backend.workflows() == [
+            RegisteredWorkflow("order", "default", 86_400, 60, False),
+            RegisteredWorkflow("polite", "default", 365 * 86_400, 60, True),
+        ]
+        assert backend.activities() == [
+            RegisteredActivity("charge", "default", 60, 600, 120, None, False),
+            RegisteredActivity("ship", "road", 1, 2, 3, Retry(2), True),
+        ]
+
+    def test_pollers_are_told_with_their_last_contact(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.COUNTS, Capability.CLOCK)
+        began = clock.datetime()
+        backend.poll_decision_task(identity="you")
+        backend.poll_activity_task("road", identity="me")
+        clock.advance(3600)
+
+        assert backend.pollers() == [
+            Poller("activity", "road", "me", began),
+            Poller("decision", "default", "you", began),
+        ]
+        assert backend.pollers(within=3599) == []
 
     def test_closed_processes_are_found(self, backend: Backend) -> None:
         self.requires(backend, Capability.CLOSED)

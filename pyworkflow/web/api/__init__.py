@@ -1,0 +1,1 @@
+"""The JSON API, below ``/api``; with ``/metrics`` and ``/health``."""

@@ -1,0 +1,84 @@
+"""The application: endpoints of all modules as routes, behind the guard."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pyworkflow.manager import Manager
+from pyworkflow.web.api import about, actions, looking, processes
+from pyworkflow.web.endpoint import Endpoint, route
+from pyworkflow.web.guard import Guard, is_api_path
+from pyworkflow.web.limits import Limits
+from pyworkflow.web.pages import assets, lists, login, moves, process
+from pyworkflow.web.pages.render import problem_page
+from pyworkflow.web.problems import Problem
+from pyworkflow.web.site import make_site
+from pyworkflow.web.tokens import Tokens
+
+MODULES = (processes, actions, looking, about, lists, process, moves, login, assets)
+"""The modules whose ``ENDPOINTS`` are served."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names by which a server may always be called: nobody else's name server answers for them."""
+
+
+def create_app(
+    manager: Manager,
+    *,
+    tokens: Tokens | None = None,
+    hosts: Iterable[str] = (),
+    limits: Limits | None = None,
+    modules: Iterable[Any] = MODULES,
+) -> Starlette:
+    """Return the ASGI application of a manager.
+
+    Args:
+        manager: Does the work; it needs no workflow classes, since workers of their own run those.
+        tokens: Who may do what. Without them, everybody who reaches the application may do everything.
+        hosts: Names that requests may call the server by, beside those of the loopback interface.
+        limits: Bounds of requests.
+        modules: Modules with ``ENDPOINTS``.
+    """
+    named = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
+    site = make_site(manager, tokens, named, limits or Limits())
+    endpoints: list[Endpoint] = [e for module in modules for e in module.ENDPOINTS]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        site.hub.start()
+        yield
+        site.hub.close()
+        site.hub.join()
+        site.pool.close()
+
+    def refuse(request: Request, problem: Problem) -> Response:
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        return problem.response() if is_api_path(path) else problem_page(site, request, problem)
+
+    def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            headers = dict(error.headers or {})
+            error = Problem(error.status_code, _TOLD.get(error.status_code, ""), headers=headers)
+        elif not isinstance(error, Problem):
+            error = Problem(500, "something went wrong here; the server's log tells what")
+        return refuse(request, error)
+
+    app = Starlette(
+        routes=[route(site, endpoint) for endpoint in endpoints],
+        middleware=[Middleware(Guard, site=site, refuse=refuse)],
+        exception_handlers={Problem: refused, HTTPException: refused, Exception: refused},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.site = site
+    app.state.endpoints = endpoints
+    return app
+
+
+_TOLD = {404: "there is nothing here", 405: "this cannot be done here"}

@@ -1,0 +1,48 @@
+"""What the tests of the web door share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from starlette.applications import Starlette
+
+from pyworkflow import Manager
+from pyworkflow.backend.sqlite import SQLiteBackend
+from tests.web.world import make_app, make_manager, populate
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    with SQLiteBackend(tmp_path / "x.db") as backend:
+        made = make_manager(backend)
+        populate(made)
+        yield made
+
+
+@pytest.fixture
+def app(manager: Manager) -> Iterator[Starlette]:
+    made = make_app(manager)
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[], Awaitable[T]]], T]:
+    """Run a coroutine function to its end."""
+
+    async def awaited(call: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(60):
+            return await call()
+
+    return lambda call: asyncio.run(awaited(call))
+
+
+def close(app: Starlette) -> None:
+    """End what the application's own threads do."""
+    app.state.site.hub.close()
+    app.state.site.hub.join()
+    app.state.site.pool.close()

@@ -1,0 +1,352 @@
+"""The dashboard in a real Chromium, against a real server: filters, live pages, actions, hostile texts, large histories."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+
+from pyworkflow import Manager, Process, Signal
+from pyworkflow.backend.base import Poll
+from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity, StartChildProcess
+from pyworkflow.result import ActivityCompleted, ActivityFailed
+from pyworkflow.task import ActivityTask
+from pyworkflow.testing.clock import FakeClock
+from tests.web.served import Served, served
+from tests.web.world import Invoice, Order, decide, make_manager, park, populate
+
+CHROMIUM = os.environ.get("PYWORKFLOW_CHROMIUM") or shutil.which("chromium") or ""
+
+pytestmark = [
+    pytest.mark.skipif(
+        not Path(CHROMIUM).is_file(),
+        reason="no Chromium: install it (Debian: apt-get install chromium) or name it in PYWORKFLOW_CHROMIUM",
+    ),
+    # One browser at a time: each is larger than all the rest together.
+    pytest.mark.xdist_group("browser"),
+]
+
+HOSTILE = (
+    "<script>window.__xss=1</script>",
+    "<img src=x onerror=window.__xss=1>",
+    '"><svg onload=window.__xss=1>',
+    "'-alert(1)-'",
+    "{{7*7}}${7*7}",
+    "javascript:window.__xss=1",
+    "</textarea></pre><iframe srcdoc='<script>parent.__xss=1</script>'>",
+    "&lt;b onclick=window.__xss=1&gt;",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Without its sandbox: root may have none, and only our own pages are loaded.
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    with SQLiteBackend(tmp_path / "x.db") as backend:
+        yield make_manager(backend)
+
+
+@pytest.fixture
+def server(manager: Manager, tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path / "x.db") as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, server: Served) -> Iterator[Page]:
+    """Return a page that fails the test for anything that a browser complains of."""
+    context = browser.new_context(base_url=server.address)
+    opened = context.new_page()
+    wrong: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        # A form that is refused comes back with status 422, which the console tells.
+        if message.type == "error" and "422" not in message.text:
+            wrong.append(message.text)
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith(server.address):
+            wrong.append(request.url)
+
+    def stopped(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", stopped)
+    opened.on("console", said)
+    opened.on("request", asked)
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def test_filters_live_in_the_address(page: Page, manager: Manager) -> None:
+    populate(manager)
+    page.goto("/")
+    page.get_by_label("Workflow").fill("order")
+    page.get_by_label("Tag").fill("eu")
+    page.get_by_role("button", name="Filter").click()
+    expect(page).to_have_url(re.compile("workflow=order&tag=eu"))
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("navigation", name="States").get_by_role("link", name="failed").click()
+    expect(page).to_have_url(re.compile("workflow=order.*state=failed"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_label("Tag")).to_have_value("eu")
+    page.get_by_role("link", name="broken").click()
+    expect(page.locator(".trace").first).to_contain_text("ValueError: no money")
+    page.go_back()
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_process_is_watched_to_its_end(page: Page, manager: Manager) -> None:
+    manager.start_process(Process(Order, "one", {"n": 1}))
+    page.goto("/processes/one")
+    expect(page.locator("h1")).to_contain_text("open")
+    expect(page.locator("#live")).to_be_visible()
+
+    decide(manager, ScheduleActivity("charge", id="c1"))
+    expect(page.locator(".waits")).to_contain_text("charge")
+    expect(page.locator("#timeline svg")).to_contain_text("charge")
+    task = manager.next_activity("worker-7")
+    assert task is not None
+    expect(page.locator(".waits")).to_contain_text("worker-7")
+    manager.complete_task(task, ActivityCompleted("paid"))
+    decide(manager, CompleteProcess({"total": 42}))
+
+    expect(page.locator("h1")).to_contain_text("completed")
+    expect(page.locator("#live")).to_be_hidden()
+    expect(page.locator("[data-region=payloads]")).to_contain_text('"total": 42')
+    expect(page.locator(".row").last).to_contain_text("complete process")
+
+
+def test_new_processes_come_into_the_list_by_themselves(page: Page, manager: Manager) -> None:
+    page.goto("/")
+    expect(page.locator(".empty")).to_be_visible()
+
+    manager.start_process(Process(Order, "fresh"))
+
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("link", name="fresh")).to_be_visible()
+
+
+def test_a_process_is_started_signaled_and_canceled(page: Page, manager: Manager) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Start a process").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Workflow").fill("order")
+    dialog.get_by_label("Id").fill("mine")
+    dialog.get_by_label("Input").fill('{"n": 1}')
+    dialog.get_by_role("button", name="Start the process").click()
+    expect(page).to_have_url(re.compile("/processes/mine$"))
+    page.get_by_role("link", name="Signal").click()
+    dialog.get_by_label("Name").fill("hurry")
+    dialog.get_by_label("Data").fill("[1, 2]")
+    dialog.get_by_role("button", name="Signal").click()
+    expect(page.locator(".rows")).to_contain_text("hurry")
+    assert manager.process_by_id("mine").input == {"n": 1}
+    [told] = [e.signal for e in manager.history("mine") if e.type == "signal"]  # type: ignore[attr-defined]
+    assert (told.name, told.data) == ("hurry", [1, 2])
+    page.get_by_role("link", name="Cancel", exact=True).click()
+    page.get_by_role("link", name="Not now").click()
+    expect(dialog).to_be_hidden()
+    assert manager.process_by_id("mine").is_open
+    page.get_by_role("link", name="Cancel", exact=True).click()
+    dialog.get_by_role("button", name="Cancel the process").click()
+    expect(page.locator("h1")).to_contain_text("canceled")
+    assert not manager.process_by_id("mine").is_open
+
+
+def test_wrong_input_is_told_beside_the_form(page: Page, manager: Manager) -> None:
+    page.goto("/start?workflow=order")
+    page.get_by_label("Input").fill("{")
+    page.get_by_role("button", name="Start the process").click()
+    expect(page.get_by_role("alert")).to_contain_text("input: it is no JSON")
+    expect(page.get_by_label("Input")).to_have_value("{")
+    assert manager.processes(status=None) == []
+
+
+def test_a_parked_process_is_retried(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "y.db"
+    clock = FakeClock()
+    with SQLiteBackend(path, clock=clock) as backend:
+        manager = make_manager(backend)
+        manager.start_process(Process(Order, "stuck"))
+        park(manager, clock)
+    with served(path) as server, SQLiteBackend(path) as backend:
+        page = browser.new_page(base_url=server.address)
+        page.goto("/?state=parked")
+        page.get_by_role("link", name="stuck").click()
+        expect(page.locator(".bad")).to_contain_text("KeyError: 'customer'")
+        page.get_by_role("link", name="Retry").click()
+        page.get_by_role("dialog").get_by_role("button", name="Retry the process").click()
+        expect(page.locator("h1")).to_contain_text("open")
+        assert not backend.process_by_id("stuck").parked
+        page.close()
+
+
+def test_everything_is_reached_with_the_keyboard(page: Page, manager: Manager) -> None:
+    populate(manager)
+    page.goto("/")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Go to id")).to_be_focused()
+    page.keyboard.type("done")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/processes/done$"))
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator(".row[open] pre")).to_be_visible()
+    page.locator("#timeline").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    page.keyboard.press("g")
+    expect(page.get_by_role("heading", name="Processes")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator("[data-row]").first).to_be_focused()
+
+
+def test_children_are_a_tree(page: Page, manager: Manager) -> None:
+    manager.start_process(Process(Order, "root"))
+    decide(manager, StartChildProcess(Process(Invoice, id="kid")))
+    decide(manager, StartChildProcess(Process(Invoice, id="grandkid")))
+    page.goto("/processes/root")
+    page.locator(".tree summary").first.click(position={"x": 4, "y": 10})
+    expect(page.locator(".tree .tree")).to_contain_text("grandkid")
+    page.locator(".tree .tree a").click()
+    expect(page.locator(".crumbs")).to_contain_text("kid")
+
+
+def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
+    names: list[str] = []
+    for number, text in enumerate(HOSTILE):
+        name = text.replace("/", "").replace(":", "").replace("|", "")
+        names.append(name)
+        manager.backend.register_workflow(name, name)
+        manager.backend.register_activity(name, name)
+        given = {text: [text]}
+        manager.start_process(Process(name, name, given, [text]))
+        task = manager.next_decision(text, name)
+        assert task is not None
+        kid = Process(name, f"kid{number}{name}", given)
+        decisions = [ScheduleActivity(name, id=name, input=given), StartChildProcess(kid)]
+        manager.complete_task(task, decisions)
+        work = manager.next_activity(text, name)
+        assert work is not None
+        manager.heartbeat(work, given)
+        manager.complete_task(work, ActivityFailed(text, f"Traceback\n{text}"))
+        manager.signal_process(name, Signal(name, given))
+        if number % 2:
+            while (task := manager.next_decision(text, name)) is not None:
+                close = task.process.id == name
+                manager.complete_task(task, FailProcess(text, f"x\n{text}") if close else [])
+        else:
+            task = manager.next_decision(text, name)
+            assert task is not None
+            manager.backend.fail_decision_task(task, text, f"Traceback\n{text}")
+    page.goto("/")
+    addresses = page.eval_on_selector_all("tbody a[data-row]", "links => links.map(a => a.href)")
+    assert len(addresses) == 2 * len(HOSTILE)
+    for address in ["/", "/queues", "/workflows", "/start", *addresses]:
+        page.goto(address)
+        page.evaluate("document.querySelectorAll('details').forEach(part => (part.open = true))")
+        waits = page.locator(".row .fetched, .tree .fetched").filter(
+            has_not=page.locator("pre, ul, p")
+        )
+        expect(waits).to_have_count(0)
+        if "/processes/" in address:
+            page.wait_for_selector("#timeline[data-drawn]")
+        assert page.evaluate("window.__xss") is None
+        assert page.locator("iframe, object, embed, main script, main img").count() == 0
+    for name in names:
+        page.goto("/?workflow=" + page.evaluate("encodeURIComponent", name))
+        assert page.locator("tbody tr").count() >= 1
+        assert page.get_by_label("Workflow").input_value() == name
+
+
+def large(manager: Manager) -> int:
+    """Make a process with more than 10,000 events."""
+    backend = manager.backend
+    manager.start_process(Process(Order, "large"))
+    names = [f"a{n}" for n in range(3400)]
+    decide(manager, *(ScheduleActivity("charge", id=name) for name in names))
+    done = 0
+    while done < len(names):
+        tasks = backend.turn(polls=[Poll(ActivityTask, limit=200, identity="w")]).tasks
+        assert tasks
+        for number, task in enumerate(tasks):
+            assert isinstance(task, ActivityTask)
+            failed = number % 50 == 7
+            result = ActivityFailed("no") if failed else ActivityCompleted(done)
+            manager.complete_task(task, result)
+        done += len(tasks)
+    return len(manager.history("large"))
+
+
+@pytest.mark.slow
+def test_ten_thousand_events_are_drawn_and_looked_through(page: Page, manager: Manager) -> None:
+    assert large(manager) > 10_000
+    page.goto("/processes/large")
+    page.wait_for_selector("#timeline[data-drawn]")
+    # All in one row, until it is unfolded; then only those in view are drawn.
+    assert page.locator("#timeline").get_attribute("data-drawn") == "1"
+    page.locator("#timeline text.group").click()
+    expect(page.locator("#timeline")).to_have_attribute("data-drawn", "3401")
+    assert page.locator("#timeline svg *").count() < 600
+    page.locator("#timeline").evaluate("box => box.scrollTop = box.scrollHeight")
+    expect(page.locator("#timeline svg")).to_contain_text("a3399")
+    assert page.locator(".row").count() <= 100
+    page.get_by_role("link", name="Last").click()
+    expect(page.locator(".row").last.locator(".title")).to_contain_text("activity")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone_in_light_and_dark(
+    browser: Browser, server: Served, manager: Manager, scheme: Any
+) -> None:
+    populate(manager)
+    context = browser.new_context(
+        base_url=server.address, viewport={"width": 390, "height": 844}, color_scheme=scheme
+    )
+    page = context.new_page()
+    for address in ("/", "/queues", "/workflows", "/start", "/processes/done", "/processes/broken"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 20, 27)"
+        assert dark is (scheme == "dark")
+    context.close()
+
+
+def test_pages_are_small_and_bring_everything_along(page: Page, manager: Manager) -> None:
+    populate(manager)
+    for n in range(60):
+        manager.start_process(Process(Order, f"p{n}", tags=["some tag"]))
+    for address in ("/", "/processes/done"):
+        page.goto(address, wait_until="load")
+        expect(page.locator("#live, #timeline[data-drawn]").first).to_be_attached()
+        sizes = page.evaluate(
+            "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind)).map(e => e.decodedBodySize)"
+        )
+        assert len(sizes) >= 4
+        assert 0 < sum(sizes) < 200_000, address

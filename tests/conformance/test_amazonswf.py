@@ -35,6 +35,8 @@ LACKS = {
     "test_closed_processes_are_found": "moto's closeStatusFilter finds nothing",
     "test_every_result_reaches_the_decider": "moto has no RespondActivityTaskCanceled",
     "test_lists_are_filtered_and_come_in_pages": "moto fails on a typeFilter without version, and on reverseOrder",
+    "test_every_filter_goes_with_every_other": "moto fails on a typeFilter without version",
+    "test_the_newest_come_first_on_wish": "moto fails on a typeFilter without version",
     "test_unknown_ids_are_told": "moto has no RequestCancelWorkflowExecution",
 }
 """Tests that moto cannot pass, and why. Each has a counterpart in ``tests/unit/test_amazonswf_contract.py``."""

@@ -459,6 +459,16 @@ def test_a_page_asks_for_no_more_than_it_needs(script: Script) -> None:
     assert [p.id for p in script.backend.processes(after=page[-1])] == ["p2"]
 
 
+def test_the_newest_come_first_on_wish(script: Script) -> None:
+    infos = [script.info(f"p{number}") for number in range(4)]
+    for _ in range(2):
+        script.answer("list_open_workflow_executions", {"executionInfos": infos})
+    newest = script.backend.processes(limit=2, newest=True)
+    rest = script.backend.processes(after=newest[-1], newest=True)
+
+    assert [p.id for p in newest + rest] == ["p3", "p2", "p1", "p0"]
+
+
 def test_closed_processes_are_found_by_how_they_ended(script: Script) -> None:
     shut = script.info("shut", closeStatus="TERMINATED")
     script.answer(

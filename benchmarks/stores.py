@@ -1,15 +1,19 @@
 """What pyworkflow is measured on. Another store is one line more in `STORES`."""
 
+import atexit
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 import apsw
+import psycopg
 from msgspec import Struct
 
 from benchmarks.raw import MemoryStore, SQLiteStore
 from benchmarks.raw import Store as RawStore
+from benchmarks.servers import PostgreSQL, postgresql
 
 
 class Store(Struct, frozen=True):
@@ -59,7 +63,30 @@ def sqlite_size(url: str) -> int:
     return path_of(url).stat().st_size
 
 
+@cache
+def _server() -> PostgreSQL:
+    """Return a server for as long as the program runs."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(postgresql())
+
+
+@contextmanager
+def postgresql_database() -> Iterator[str]:
+    """Yield the URL of an empty database."""
+    with _server().database() as url:
+        yield url
+
+
+def postgresql_size(url: str) -> int:
+    """Return the bytes of a database."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select pg_database_size(current_database())").fetchone()
+    return int(row[0]) if row else 0
+
+
 STORES = [
     Store("memory", memory, lambda url: MemoryStore()),
     Store("SQLite", sqlite_file, lambda url: SQLiteStore(path_of(url)), sqlite_size),
+    Store("PostgreSQL", postgresql_database, None, postgresql_size),
 ]

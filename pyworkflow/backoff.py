@@ -24,7 +24,7 @@ class Backoff:
     def pause(self) -> float:
         """Return the seconds to wait after one more failure."""
         pause = self._next
-        self._next = min(max(pause, 0.1) * 2, self._longest)
+        self._next = min(pause * 2 or 0.1, self._longest)
         return pause
 
     def succeed(self) -> None:

@@ -98,6 +98,8 @@ class PostgreSQLBackend(Joining):
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
         self._news = News(self.address, self._channel, self._sender, self._wakeups.notify)
+        # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
+        self._saw_work = False
         self._fruitless = False
         self._contended = Backoff(0.001, CONTENDED_SECONDS)
         self._swept = True
@@ -130,7 +132,7 @@ class PostgreSQLBackend(Joining):
                 submission.results = self._run(unit, submission.works)
             # Somebody else may be doing what is due; then there is nothing to do about it here.
             self._swept = unit.swept > 0 or next_due > unit.now
-            self._fruitless = bool(plan.decisions or plan.tasks) and not any(
+            self._fruitless = self._saw_work and not any(
                 (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
             )
 
@@ -199,6 +201,7 @@ class PostgreSQLBackend(Joining):
         else:
             self._fruitless = False
             self._contended.succeed()
+        self._saw_work = ready
         return ready
 
     def _prepare_to_wait(self) -> None:

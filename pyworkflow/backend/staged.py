@@ -27,12 +27,15 @@ class Staged(Generic[K, R]):
     """An identity map of one table, with a record of what has to be written.
 
     What is added and dropped in the same transaction is never written.
+
+    Args:
+        rows: What is known already; None for a row that is known not to be there.
     """
 
     __slots__ = ("changed", "dropped", "new", "rows")
 
-    def __init__(self) -> None:
-        self.rows: dict[K, R | None] = {}
+    def __init__(self, rows: dict[K, R | None] | None = None) -> None:
+        self.rows: dict[K, R | None] = {} if rows is None else rows
         self.new: dict[K, None] = {}
         self.changed: dict[K, None] = {}
         self.dropped: dict[K, None] = {}

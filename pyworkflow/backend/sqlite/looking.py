@@ -6,9 +6,9 @@ from typing import Any
 import apsw
 
 from pyworkflow.backend.base import Queue
+from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
-from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode

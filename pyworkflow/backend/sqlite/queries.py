@@ -1,23 +1,13 @@
-"""The statements of ``queries.sql``, by name."""
+"""The statements and migrations of this store."""
 
-import re
-from functools import cache
-from importlib.resources import files
-
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+from pyworkflow.backend import statements
 
 
-@cache
 def queries() -> dict[str, str]:
     """Return each statement by the name in the comment above it."""
-    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
-    parts = _NAME.split(text)
-    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return statements.queries(__package__)
 
 
-@cache
 def migrations() -> list[str]:
     """Return the migrations, in the order of their numbers."""
-    folder = files(__package__).joinpath("migrations")
-    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return [script.read_text(encoding="utf-8") for script in scripts]
+    return statements.migrations(__package__)

@@ -18,8 +18,8 @@ from pyworkflow.backend.sqlite.connection import (
     open_reader,
     translated,
 )
+from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
-from pyworkflow.backend.sqlite.staged import Kept
 from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.looking import Looking
 from pyworkflow.backend.sqlite.rows import (
     Values,
@@ -22,7 +23,7 @@ from pyworkflow.backend.sqlite.rows import (
     timer_from,
     timer_values,
 )
-from pyworkflow.backend.sqlite.staged import Kept, Staged
+from pyworkflow.backend.staged import Staged
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (

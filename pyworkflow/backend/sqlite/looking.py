@@ -9,7 +9,8 @@ from pyworkflow.backend.base import Queue
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.staged import StagedUnit
+from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -19,7 +20,7 @@ ALL = -1
 """SQLite's word for a limit that is none."""
 
 
-class Looking(StoredUnit):
+class Looking(StagedUnit):
     """The part of `SQLiteUnit` that reads lists, and writes what no rule cares for."""
 
     def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
@@ -28,7 +29,7 @@ class Looking(StoredUnit):
         self.connection = connection
         self.statements = queries()
         self._histories: dict[tuple[int, int], list[tuple[int, bytes]]] = {}
-        self._inputs: dict[int, bytes] = {}
+        self._read_inputs: dict[int, bytes] = {}
 
     def rows(self, name: str, values: Values | Mapping[str, Any] = ()) -> list[Values]:
         """Return what a query finds."""
@@ -92,12 +93,15 @@ class Looking(StoredUnit):
         for key, first_seq, body in self.each("events_since", since):
             found[key].append((first_seq, body))
         self._histories.update((pair, found[pair[0]]) for pair in wanted)
-        self._inputs.update(self.each("get_input", [(key,) for key, have in wanted if not have]))
+        self._read_inputs.update(
+            self.each("get_input", [(key,) for key, have in wanted if not have])
+        )
 
     def input(self, key: int) -> bytes:
-        if key not in self._inputs:
-            return bytes(self.rows("get_input", (key,))[0][1])
-        return self._inputs[key]
+        for known in (self._inputs, self._read_inputs):
+            if key in known:
+                return known[key]
+        return bytes(self.rows("get_input", (key,))[0][1])
 
     def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
         if (read := self._histories.get((key, since))) is not None:

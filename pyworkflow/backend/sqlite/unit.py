@@ -23,7 +23,7 @@ from pyworkflow.backend.sqlite.rows import (
     timer_from,
     timer_values,
 )
-from pyworkflow.backend.staged import Staged
+from pyworkflow.backend.staged import Staged, fed
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
@@ -38,7 +38,6 @@ from pyworkflow.ledger.rows import (
 )
 
 R = TypeVar("R")
-Pair = tuple[int, str]
 
 
 class SQLiteUnit(Looking):
@@ -52,15 +51,9 @@ class SQLiteUnit(Looking):
 
     def __init__(self, connection: apsw.Connection, now: int, kept: Kept | None = None) -> None:
         super().__init__(connection, now, kept)
-        self._processes: Staged[int, ProcessRow] = Staged(self.kept.processes)
-        self._latest: dict[str, int | None] = {}
-        self._new_inputs: dict[int, bytes] = {}
-        self._decisions: Staged[int, DecisionRow] = Staged(self.kept.decisions)
-        self._activities: Staged[int, ActivityRow] = Staged(self.kept.activities)
-        self._numbers: dict[Pair, int | None] = {}
-        self._timers: Staged[Pair, TimerRow] = Staged()
-        self._children: Staged[Pair, ChildRow] = Staged()
-        self._signals: set[Pair] = set()
+        self.staged_processes = Staged(self.kept.processes)
+        self.staged_decisions = Staged(self.kept.decisions)
+        self.staged_activities = Staged(self.kept.activities)
         self._counters = self.kept.counters
         self._last_cursor = 0
         self._moved: dict[str, None] = {}
@@ -72,10 +65,10 @@ class SQLiteUnit(Looking):
     # -- reading ahead -------------------------------------------------------------------------------------------------------------
 
     def expect(self, decisions: Sequence[int], activities: Sequence[int]) -> None:
-        read = self._fetch(self._activities, "get_activity", activities, activity_from)
+        read = self._fetch(self.staged_activities, "get_activity", activities, activity_from)
         keys = [*decisions, *(row.key for row in read)]
-        self._fetch(self._processes, "process_by_key", keys, process_from)
-        self._fetch(self._decisions, "get_decision", keys, decision_from)
+        self._fetch(self.staged_processes, "process_by_key", keys, process_from)
+        self._fetch(self.staged_decisions, "get_decision", keys, decision_from)
 
     def _fetch(
         self, staged: Staged[int, R], name: str, keys: Iterable[int], make: Callable[[Values], R]
@@ -91,7 +84,7 @@ class SQLiteUnit(Looking):
     # -- what the rules read -------------------------------------------------------------------------------------------------------
 
     def _process(self, values: Values) -> ProcessRow | None:
-        return self._processes.loaded(values[0], process_from(values))
+        return self.staged_processes.loaded(values[0], process_from(values))
 
     def find(self, process_id: str) -> ProcessRow | None:
         if process_id not in self._latest:
@@ -99,17 +92,21 @@ class SQLiteUnit(Looking):
             row = self._process(found[0]) if found else None
             self._latest[process_id] = None if row is None else row.key
         key = self._latest[process_id]
-        return None if key is None else self._processes.rows[key]
+        return None if key is None else self.staged_processes.rows[key]
 
     def process(self, key: int) -> ProcessRow | None:
-        return self._processes.get(key, lambda: self._one("process_by_key", (key,), process_from))
+        return self.staged_processes.get(
+            key, lambda: self._one("process_by_key", (key,), process_from)
+        )
 
     def run_of(self, process_id: str, run: int) -> ProcessRow | None:
         found = self.rows("process_by_run", (process_id, run))
         return self._process(found[0]) if found else None
 
     def decision(self, key: int) -> DecisionRow | None:
-        return self._decisions.get(key, lambda: self._one("get_decision", (key,), decision_from))
+        return self.staged_decisions.get(
+            key, lambda: self._one("get_decision", (key,), decision_from)
+        )
 
     def activity(self, key: int, activity_id: str) -> ActivityRow | None:
         pair = (key, activity_id)
@@ -118,50 +115,62 @@ class SQLiteUnit(Looking):
             row = self._activity(found[0]) if found else None
             self._numbers[pair] = None if row is None else row.number
         number = self._numbers[pair]
-        return None if number is None else self._activities.rows[number]
+        return None if number is None else self.staged_activities.rows[number]
 
     def _activity(self, values: Values) -> ActivityRow | None:
-        return self._activities.loaded(values[0], activity_from(values))
+        return self.staged_activities.loaded(values[0], activity_from(values))
 
     def activity_by_number(self, number: int) -> ActivityRow | None:
-        return self._activities.get(
+        return self.staged_activities.get(
             number, lambda: self._one("get_activity", (number,), activity_from)
         )
 
     def timer(self, key: int, timer_id: str) -> TimerRow | None:
         pair = (key, timer_id)
-        return self._timers.get(pair, lambda: self._one("get_timer", pair, timer_from))
+        return self.staged_timers.get(pair, lambda: self._one("get_timer", pair, timer_from))
 
     def child(self, key: int, child_id: str) -> ChildRow | None:
         pair = (key, child_id)
-        return self._children.get(pair, lambda: self._one("get_child", pair, child_from))
+        return self.staged_children.get(pair, lambda: self._one("get_child", pair, child_from))
 
     def activities(self, key: int) -> list[ActivityRow]:
         read = [self._activity(values) for values in self.rows("activities_of", (key,))]
-        new = (row for row in self._activities.written(self._activities.new) if row.key == key)
+        new = (
+            row
+            for row in self.staged_activities.written(self.staged_activities.new)
+            if row.key == key
+        )
         return [row for row in (*read, *new) if row is not None]
 
     def timers(self, key: int) -> list[TimerRow]:
         for values in self.rows("timers_of", (key,)):
-            self._timers.loaded((key, values[1]), timer_from(values))
-        return [row for row in self._timers.rows.values() if row is not None and row.key == key]
+            self.staged_timers.loaded((key, values[1]), timer_from(values))
+        return [
+            row for row in self.staged_timers.rows.values() if row is not None and row.key == key
+        ]
 
     def children(self, key: int) -> list[ChildRow]:
         for values in self.rows("children_of", (key,)):
-            self._children.loaded((key, values[1]), child_from(values))
-        return [row for row in self._children.rows.values() if row is not None and row.key == key]
+            self.staged_children.loaded((key, values[1]), child_from(values))
+        return [
+            row for row in self.staged_children.rows.values() if row is not None and row.key == key
+        ]
 
     def signaled(self, key: int, signal_id: str) -> bool:
         pair = (key, signal_id)
-        return pair in self._signals or bool(self.rows("get_signal", pair))
+        return pair in self.staged_signals or bool(self.rows("get_signal", pair))
 
     def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
-        return self._ready("decisions_ready", self._decisions, decision_from, category, limit)
+        return self._ready_rows(
+            "decisions_ready", self.staged_decisions, decision_from, category, limit
+        )
 
     def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
-        return self._ready("activities_ready", self._activities, activity_from, category, limit)
+        return self._ready_rows(
+            "activities_ready", self.staged_activities, activity_from, category, limit
+        )
 
-    def _ready(
+    def _ready_rows(
         self,
         name: str,
         staged: Staged[int, Any],
@@ -195,7 +204,9 @@ class SQLiteUnit(Looking):
                 if look(row):
                     break
         rows = list(ready.values())
-        self._fetch(self._processes, "process_by_key", [row.key for row in rows], process_from)
+        self._fetch(
+            self.staged_processes, "process_by_key", [row.key for row in rows], process_from
+        )
         return rows
 
     def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:
@@ -203,9 +214,9 @@ class SQLiteUnit(Looking):
         values = (self.now, limit)
         rows: list[ProcessRow | DecisionRow | ActivityRow | TimerRow | None] = [
             *(self._process(v) for v in self.rows("process_due", values)),
-            *(self._decisions.loaded(v[0], decision_from(v)) for v in self.rows("decisions_due", values)),
+            *(self.staged_decisions.loaded(v[0], decision_from(v)) for v in self.rows("decisions_due", values)),
             *(self._activity(v) for v in self.rows("activities_due", values)),
-            *(self._timers.loaded((v[0], v[1]), timer_from(v)) for v in self.rows("timers_due", values)),
+            *(self.staged_timers.loaded((v[0], v[1]), timer_from(v)) for v in self.rows("timers_due", values)),
         ]  # fmt: skip
         found = [row for row in rows if row is not None and row.deadline < NEVER]
         return sorted(found, key=due_order)[:limit]
@@ -226,46 +237,6 @@ class SQLiteUnit(Looking):
     def next_number(self) -> int:
         return self._next("last_number")
 
-    def add_process(self, row: ProcessRow, input: bytes) -> None:
-        self._processes.add(row.key, row)
-        self._latest[row.id] = row.key
-        self._inputs[row.key] = self._new_inputs[row.key] = input
-
-    def add(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
-        if isinstance(row, DecisionRow):
-            self._decisions.add(row.key, row)
-        elif isinstance(row, ActivityRow):
-            self._activities.add(row.number, row)
-            self._numbers[row.key, row.id] = row.number
-        elif isinstance(row, TimerRow):
-            self._timers.add((row.key, row.id), row)
-        else:
-            self._children.add((row.key, row.id), row)
-
-    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
-        if isinstance(row, ProcessRow):
-            self._processes.change(row.key)
-        elif isinstance(row, DecisionRow):
-            self._decisions.change(row.key)
-        elif isinstance(row, ActivityRow):
-            self._activities.change(row.number)
-        else:
-            self._children.change((row.key, row.id))
-
-    def drop(self, row: DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
-        if isinstance(row, DecisionRow):
-            self._decisions.drop(row.key)
-        elif isinstance(row, ActivityRow):
-            self._activities.drop(row.number)
-            self._numbers[row.key, row.id] = None
-        elif isinstance(row, TimerRow):
-            self._timers.drop((row.key, row.id))
-        else:
-            self._children.drop((row.key, row.id))
-
-    def add_signal(self, key: int, signal_id: str) -> None:
-        self._signals.add((key, signal_id))
-
     # -- writing it down -----------------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -274,41 +245,30 @@ class SQLiteUnit(Looking):
         self.many("add_event", events)
         self._last_cursor = self.connection.last_insert_rowid()
         self._flush_processes()
-        decisions, activities = self._decisions, self._activities
+        decisions, activities = self.staged_decisions, self.staged_activities
         self.many("drop_decision", [(key,) for key in decisions.dropped])
         self._put("put_decision", decisions, decision_values)
         self.many("drop_activity", [(number,) for number in activities.dropped])
         self.many("add_activity", [new_activity(r) for r in activities.written(activities.new)])
         changed = activities.written(activities.changed)
         self.many("set_activity", [changed_activity(r) for r in changed])
-        self.many("drop_timer", list(self._timers.dropped))
-        self._put("put_timer", self._timers, timer_values)
-        self.many("drop_child", list(self._children.dropped))
-        self._put("put_child", self._children, child_values)
-        self.many("add_signal", list(self._signals))
+        self.many("drop_timer", list(self.staged_timers.dropped))
+        self._put("put_timer", self.staged_timers, timer_values)
+        self.many("drop_child", list(self.staged_children.dropped))
+        self._put("put_child", self.staged_children, child_values)
+        self.many("add_signal", list(self.staged_signals))
         self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
 
     def recorded(self) -> list[FeedBatch]:
         """Return the new events as they are in the feed, with the cursors that `flush` has given them."""
         first = self._last_cursor - len(self.staged) + 1
-        return [
-            FeedBatch(
-                first + place,
-                batch.process.id,
-                batch.process.run,
-                batch.process.workflow,
-                batch.process.parent_id,
-                batch.first_seq,
-                batch.body,
-            )
-            for place, batch in enumerate(self.staged.values())
-        ]
+        return [fed(batch, first + place) for place, batch in enumerate(self.staged.values())]
 
     def _flush_processes(self) -> None:
-        processes = self._processes
+        processes = self.staged_processes
         new = processes.written(processes.new)
         self.many("add_process", [new_process(row) for row in new])
-        self.many("add_input", list(self._new_inputs.items()))
+        self.many("add_input", list(self._inputs.items()))
         self.many("add_tag", [(tag, row.key) for row in new for tag in row.tags])
         changed = processes.written(processes.changed)
         # The status is in many indexes, which a statement that names it has to write.
@@ -323,9 +283,9 @@ class SQLiteUnit(Looking):
         kept = self.kept
         if kept.full():
             return Kept()
-        for number in self._activities.dropped:
+        for number in self.staged_activities.dropped:
             kept.activities.pop(number, None)
-        for key in self._processes.changed:
+        for key in self.staged_processes.changed:
             row = kept.processes.get(key)
             if row is not None and row.status != OPEN:
                 del kept.processes[key]
@@ -333,8 +293,7 @@ class SQLiteUnit(Looking):
         return kept
 
     def _put(self, name: str, staged: Staged[Any, R], values: Callable[[R], Values]) -> None:
-        rows = [*staged.written(staged.new), *staged.written(staged.changed)]
-        self.many(name, [values(row) for row in rows])
+        self.many(name, [values(row) for row in staged.put()])
 
     def many(self, name: str, values: Sequence[Values]) -> None:
         """Run a statement for each set of values."""

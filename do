@@ -30,7 +30,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 UV_VERSION = "0.13.8"
 
 # What .venv may hold, each set with the extras of setup.cfg that it adds to the one before.
-SETS = {"runtime": ("web",), "test": ("test", "dev"), "types": ("types",)}
+SETS = {"runtime": ("web", "services", "jobs"), "test": ("test", "dev"), "types": ("types",)}
 
 FORMAT = ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "--output-format=concise"])
 LINT = ("ruff check", ["-m", "ruff", "check", "--quiet", "--output-format=concise"])

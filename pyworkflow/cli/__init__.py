@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from pyworkflow import __version__
-from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, INTERRUPTED, USAGE, exit_code
+from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from pyworkflow.cli.help import drawn
 from pyworkflow.cli.output import safe
 from pyworkflow.cli.suggest import similar
@@ -64,8 +64,8 @@ class _Commands(click.Group):
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read our output has had enough of it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has had enough of it; click would call that a failure.
+            _drop_output()
             ctx.exit(DONE)
 
 
@@ -94,14 +94,25 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         _check_encoding(sys.argv)
-        code = cli.main(standalone_mode=False)
+        try:
+            code = cli.main(standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except PyworkflowError as error:
         _fail(str(error), exit_code(error))
     except click.ClickException as error:
         _fail(_usage(error), USAGE)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        _drop_output()
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}", FAILED)
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _drop_output() -> None:
+    """Have what is still buffered go nowhere, so that its last flush does not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -11,7 +11,7 @@ from pyworkflow.backend.base import FeedEntry, Pending, RegisteredActivity, Regi
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
-from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
+from pyworkflow.event import AnyEvent, DecisionStartedEvent, Event, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.rows import (
@@ -68,14 +68,18 @@ class HistoryCache:
         self._events = 0
 
     def wrote(self, batches: Mapping[int, Batch]) -> None:
-        """Take over committed events of processes that are known up to there."""
+        """Take over committed events of processes that are known up to there, or were handed to a decider as they began."""
         with self._lock:
             for key, batch in batches.items():
                 known = self._known.get(key)
+                if known is None and batch.input is not None and _handed_out(batch):
+                    known = self._known[key] = _Known()
+                    known.input = batch.input
                 if known is not None and known.length == batch.first_seq - 1:
                     known.undecoded.append(batch.body)
                     known.length += len(batch.events)
                     self._events += len(batch.events)
+            self._trim()
 
     def known(self, key: int, length: int) -> tuple[History, bytes] | None:
         """Return the first events of a history and the input, None where something would have to be read."""
@@ -105,9 +109,17 @@ class HistoryCache:
                 self._events += len(new)
             if known.input is None:
                 known.input = unit.input(key)
-            while self._events > self._limit and len(self._known) > 1:
-                self._events -= self._known.popitem(last=False)[1].length
+            self._trim()
             return history if len(history) == length else history.prefix(length), known.input
+
+    def _trim(self) -> None:
+        """Let go of those not asked for in longest; called under the lock."""
+        while self._events > self._limit and len(self._known) > 1:
+            self._events -= self._known.popitem(last=False)[1].length
+
+
+def _handed_out(batch: Batch) -> bool:
+    return isinstance(batch.events[-1], DecisionStartedEvent)
 
 
 def _after(unit: StoredUnit, key: int, have: int) -> list[Event]:

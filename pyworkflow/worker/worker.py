@@ -220,6 +220,9 @@ class Worker:
                     waiting = False
         if waiting:
             self._linger(pool)
+        elif activities and not self._unsent:
+            # Nothing else is to be done, and waiting for the backend costs more than a quick activity.
+            self._collect(LINGER_SECONDS)
 
     def _linger(self, pool: Pool) -> None:
         """Give activities that are over at once the time to be; have none of the others wait."""

@@ -51,9 +51,12 @@ class MemoryBackend(StoredBackend):
             finally:
                 unit.end()
 
-    def _unit(self) -> MemoryUnit:
+    def _moment(self) -> int:
         # The wall clock may be set back; the time of a store never is.
-        self._tables.time = max(self._tables.time, self.clock.now())
+        return max(self._tables.time, self.clock.now())
+
+    def _unit(self) -> MemoryUnit:
+        self._tables.time = self._moment()
         return MemoryUnit(self._tables, self._tables.time)
 
 

@@ -5,20 +5,25 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import Completion, FailedDecision, FeedEntry, Poll, Turn
-from pyworkflow.backend.reading import HistoryCache, open_process
+from pyworkflow.backend.completions import completion
+from pyworkflow.backend.histories import HistoryCache
+from pyworkflow.backend.reading import open_process
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.transactions import Transactions
 from pyworkflow.backend.unit import StoredUnit, Work
-from pyworkflow.clock import Clock
-from pyworkflow.codec import Json
+from pyworkflow.clock import Clock, to_datetime
+from pyworkflow.codec import Json, encode
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError
+from pyworkflow.errors import PayloadError, PyworkflowError
+from pyworkflow.event import ActivityEvent, DecisionStartedEvent, Event
 from pyworkflow.history import History
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.result import ActivityResult
+from pyworkflow.ledger.lifecycle import plain
+from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
 
@@ -44,19 +49,18 @@ class Turns(Transactions):
         """Complete some tasks and ask for others, together."""
         self._alive()
         errors: list[PyworkflowError | None] = [None] * len(completions)
-        works: list[Work] = requests.expectation(completions)
-        first = len(works)
+        works: list[Work] = []
         places: list[int] = []
-        for place, completion in enumerate(completions):
+        for place, done in enumerate(completions):
             try:
-                works.append(requests.completion(completion))
+                works.append(completion(done))
                 places.append(place)
             except PyworkflowError as error:
                 errors[place] = error
         works.extend(self._sightings(polls))
         wanted = [requests.poll(poll) for poll in polls]
         results = self._write([*works, *wanted]) if works else []
-        for place, result in zip(places, results[first:], strict=False):
+        for place, result in zip(places, results, strict=False):
             errors[place] = result if isinstance(result, PyworkflowError) else None
         tasks = self._tasks(results[len(works) :])
         if polls and not tasks and not completions:
@@ -127,23 +131,23 @@ class Turns(Transactions):
         return tasks
 
     def _decision_tasks(self, claims: list[DecisionClaim]) -> list[DecisionTask]:
-        tasks: dict[int, DecisionTask] = {}
-        missing: list[DecisionClaim] = []
-        for claim in claims:
-            key = claim.process.key
-            known = self._histories.known(key, claim.started_seq)
-            if known is None:
-                missing.append(claim)
-            else:
-                tasks[key] = requests.decision_task(claim, open_process(claim.process, *known))
+        known = {
+            claim.process.key: self._histories.known(claim.process.key, claim.started_seq)
+            for claim in claims
+        }
+        missing = [claim for claim in claims if known[claim.process.key] is None]
         if missing:
-            for claim, known in zip(
-                missing, self._snapshot(partial(self._missing, missing)), strict=True
-            ):
-                tasks[claim.process.key] = requests.decision_task(
-                    claim, open_process(claim.process, *known)
-                )
-        return [tasks[claim.process.key] for claim in claims]
+            read = self._snapshot(partial(self._missing, missing))
+            known.update((c.process.key, found) for c, found in zip(missing, read, strict=True))
+        return [self._decision_task(claim, known[claim.process.key]) for claim in claims]
+
+    def _decision_task(
+        self, claim: DecisionClaim, known: tuple[History, bytes] | None
+    ) -> DecisionTask:
+        assert known is not None  # noqa: S101 - what was not known has been read
+        process = open_process(claim.process, *known)
+        self._histories.shown(claim.process.key, process)
+        return requests.decision_task(claim, process)
 
     def _missing(
         self, claims: list[DecisionClaim], unit: StoredUnit
@@ -153,6 +157,29 @@ class Turns(Transactions):
         return [
             self._histories.upto(unit, claim.process.key, claim.started_seq) for claim in claims
         ]
+
+    def foresee(
+        self, task: ActivityTask, result: ActivityResult, identity: str | None = None
+    ) -> DecisionTask | None:
+        """Return the decision that a result will call for."""
+        now, key = self._moment(), task.context.get("key")
+        if now is None or key is None or not isinstance(result, ActivityCompleted):
+            return None
+        moment = to_datetime(now)
+        try:
+            # As a decider would read it.
+            told = ActivityCompleted(plain(encode(result.result)))
+        except PayloadError:
+            return None
+
+        def happens(execution: ActivityExecution) -> list[Event]:
+            return [
+                ActivityEvent(execution, told, datetime=moment),
+                DecisionStartedEvent(identity=identity, datetime=moment),
+            ]
+
+        process = self._histories.foresee(key, task.activity_execution.id, happens)
+        return None if process is None else DecisionTask(process, {"key": key})
 
     def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
         """Record a sign of life."""
@@ -172,15 +199,15 @@ class Turns(Transactions):
     ) -> None:
         """Record the decisions of a task."""
         listed = [decisions] if isinstance(decisions, Decision) else list(decisions)
-        self._do(requests.completion(Completion(task, listed)))
+        self._do(completion(Completion(task, listed)))
 
     def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
         """Record the result of an activity."""
-        self._do(requests.completion(Completion(task, result)))
+        self._do(completion(Completion(task, result)))
 
     def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
         """Tell that a decider failed."""
-        self._do(requests.completion(Completion(task, FailedDecision(reason, details))))
+        self._do(completion(Completion(task, FailedDecision(reason, details))))
 
     def extend_leases(
         self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None

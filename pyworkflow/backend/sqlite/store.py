@@ -134,6 +134,7 @@ class SQLiteBackend(StoredBackend):
             self._writer.execute("begin immediate")
             try:
                 unit = SQLiteUnit(self._writer, self._now(), self._still_good())
+                unit.expect([work for submission in group for work in submission.works])
                 self._run(unit, group)
                 unit.flush()
                 if unit.now - self._reached > REACHED_EVERY:
@@ -156,8 +157,11 @@ class SQLiteBackend(StoredBackend):
         before, self._version = self._version, self._writer.execute("pragma data_version").get
         return kept if before == self._version else None
 
+    def _moment(self) -> int:
+        return max(self._time, self.clock.now())
+
     def _now(self) -> int:
-        self._time = max(self._time, self.clock.now())
+        self._time = self._moment()
         return self._time
 
     # -- reading -------------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class Transactions(Backend):
         self._closed = False
         self._due_in = SECOND
         self._group = GroupCommit(self._commit)
-        clock.on_change(self.wake)
+        clock.on_change(self._rouse)
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 
@@ -144,10 +144,15 @@ class Transactions(Backend):
         return max(0.0, min(left, self._due_in / SECOND, Wakeups.FLOOR))
 
     def _prepare_to_wait(self) -> None:
-        """Whatever a store needs so that other OS processes' commits reach `wake`."""
+        """Whatever a store needs so that other OS processes' commits reach `_rouse`."""
 
     def wake(self) -> None:
-        """Have every wait of this backend object look again."""
+        """Have every wait of this backend object look again, but for those for the end of a process."""
+        self._wakeups.notify(ends=False)
+        self._group.call_riders()
+
+    def _rouse(self) -> None:
+        """Have every wait look again: the clock was set, or something else was committed than by this backend object."""
         self._wakeups.notify()
         self._group.call_riders()
 
@@ -163,7 +168,7 @@ class Transactions(Backend):
     def close(self) -> None:
         """Let go of files and connections."""
         self._closed = True
-        self.wake()
+        self._rouse()
 
 
 def _result(work: Work, unit: StoredUnit) -> Any:

@@ -111,7 +111,8 @@ def _came_true(unit: Unit, process: ProcessRow, foreseen: Foreseen) -> list[Chec
     ):
         return None
     try:
-        return check_decisions(unit, process, foreseen.decisions)
+        ended = foreseen.ended.activity_execution.id
+        return check_decisions(unit, process, foreseen.decisions, ended=ended)
     except InvalidDecisionError:
         # Its decider hears of that when it is asked in the usual way.
         return None

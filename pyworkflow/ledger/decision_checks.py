@@ -77,7 +77,12 @@ class _Check:
 
 
 def check_decisions(
-    unit: Unit, process: ProcessRow, decisions: Sequence[Decision], *, pending: bool = False
+    unit: Unit,
+    process: ProcessRow,
+    decisions: Sequence[Decision],
+    *,
+    pending: bool = False,
+    ended: str | None = None,
 ) -> list[Checked]:
     """Return the decisions, each with what its check has found out.
 
@@ -86,6 +91,7 @@ def check_decisions(
         process: Whose decisions.
         decisions: What was decided.
         pending: Whether events came since that the decider has not seen.
+        ended: An activity that is about to end.
 
     Raises:
         InvalidDecisionError: One of them cannot apply; it is named.
@@ -93,6 +99,8 @@ def check_decisions(
     if len(decisions) > MAX_DECISIONS:
         raise InvalidDecisionError("decisions", f"{len(decisions)}, {MAX_DECISIONS} at most")
     state = _Check(unit, process, pending)
+    if ended is not None:
+        state.gone.add(("activity", ended))
     checked: list[Checked] = []
     for index, decision in enumerate(decisions):
         rule = _RULES.get(type(decision))

@@ -97,7 +97,7 @@ class PostgreSQLBackend(Joining):
         self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
-        self._news = News(self.address, self._channel, self._sender, self.wake)
+        self._news = News(self.address, self._channel, self._sender, self._rouse)
         # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
         self._saw_work = False
         self._fruitless = False

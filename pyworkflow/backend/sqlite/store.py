@@ -178,9 +178,9 @@ class SQLiteBackend(StoredBackend):
                 self._reader.execute("rollback")
 
     def _prepare_to_wait(self) -> None:
-        if self._wake is not None and self._wake.watch(self.wake):
+        if self._wake is not None and self._wake.watch(self._rouse):
             # What was committed before that was not heard of.
-            self.wake()
+            self._rouse()
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -14,8 +14,11 @@ from pyworkflow.history import History
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process
 
-MAX_CACHED = 200_000
+MAX_EVENTS = 200_000
 """Events that one backend object keeps decoded."""
+
+MAX_PROCESSES = 16_000
+"""Processes that one backend object keeps anything of: a short history takes less memory than what is around it."""
 
 Happens = Callable[[ActivityExecution], Iterable[Event]]
 
@@ -67,7 +70,7 @@ class _Known:
 class HistoryCache:
     """Histories as far as they were read or written here: they only grow, so only what others wrote has to be read again."""
 
-    def __init__(self, limit: int = MAX_CACHED) -> None:
+    def __init__(self, limit: int = MAX_EVENTS) -> None:
         self._lock = Lock()
         self._known: OrderedDict[int, _Known] = OrderedDict()
         self._limit = limit
@@ -144,7 +147,9 @@ class HistoryCache:
 
     def _trim(self) -> None:
         """Let go of those not asked for in longest; called under the lock."""
-        while self._events > self._limit and len(self._known) > 1:
+        while len(self._known) > MAX_PROCESSES or (
+            self._events > self._limit and len(self._known) > 1
+        ):
             self._events -= self._known.popitem(last=False)[1].length
 
 

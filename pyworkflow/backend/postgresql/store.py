@@ -4,7 +4,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
@@ -25,7 +25,7 @@ from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.touches import Plan
-from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.errors import BackendReadOnlyError
@@ -97,7 +97,7 @@ class PostgreSQLBackend(Joining):
         self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
-        self._news = News(self.address, self._channel, self._sender, self._wakeups.notify)
+        self._news = News(self.address, self._channel, self._sender, self._rouse)
         # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
         self._saw_work = False
         self._fruitless = False
@@ -115,21 +115,17 @@ class PostgreSQLBackend(Joining):
 
     # -- writing -------------------------------------------------------------------------------------------------------------------
 
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        self._alive()
-        results = self._group.submit(works)
-        self._tell_observers()
-        return results
-
-    def _commit(self, group: list[Submission]) -> None:
+    def _commit(self, group: Sequence[Submission]) -> None:
         plan = Plan()
         for submission in group:
             plan.add(submission.works)
 
+        units: list[PostgreSQLUnit] = []
+
         def run(unit: PostgreSQLUnit, next_due: int) -> None:
+            units.append(unit)
             unit.deadline = next_due
-            for submission in group:
-                submission.results = self._run(unit, submission.works)
+            self._run(unit, group)
             # Somebody else may be doing what is due; then there is nothing to do about it here.
             self._swept = unit.swept > 0 or next_due > unit.now
             self._fruitless = self._saw_work and not any(
@@ -140,7 +136,7 @@ class PostgreSQLBackend(Joining):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
         if recorded:
             self._news.committed()
-        self._committed(lambda: feed_entries(recorded, 2**62))
+        self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:
         """Tell other OS processes of the commit, if they may wait for it."""

@@ -67,6 +67,11 @@ class HistoryCache:
         self._limit = limit
         self._events = 0
 
+    def begun(self, key: int, given: bytes) -> None:
+        """Take over the input of a process none of whose events have been committed before the next `wrote`."""
+        with self._lock:
+            self._known.setdefault(key, _Known()).input = given
+
     def wrote(self, batches: Mapping[int, Batch]) -> None:
         """Take over committed events of processes that are known up to there."""
         with self._lock:

@@ -260,13 +260,26 @@ class StoredBackend(Transactions):
         while polls and not tasks and not completions and not (stop is not None and stop()):
             # An idle poll costs a look, not a transaction.
             left = end - time.monotonic()
-            if not self._wait_for(lambda: self._ready(polls), left, stop):
+            claimed = self._claim_when_ready(polls, wanted, left, stop)
+            if claimed is None:
                 break
-            tasks = self._tasks(self._turn((), wanted))
+            tasks = self._tasks(claimed)
             if left <= 0:
                 # What is ready may be in other transactions' hands.
                 break
         return Turn(errors, tasks)
+
+    def _claim_when_ready(
+        self,
+        polls: Sequence[Poll],
+        works: list[Work],
+        wait: float,
+        stop: Callable[[], bool] | None,
+    ) -> list[Any] | None:
+        """Wait until there seem to be tasks, and run the works that claim them; return None if there are none in time."""
+        if not self._wait_for(lambda: self._ready(polls), wait, stop):
+            return None
+        return self._turn((), works)
 
     def _turn(self, completions: Sequence[Completion], works: list[Work]) -> list[Any]:
         """Run works; what they recorded is known from then on without reading it."""

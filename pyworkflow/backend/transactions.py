@@ -139,8 +139,8 @@ class Transactions(Backend):
         """Whatever a store needs so that other OS processes' commits reach `_wakeups`."""
 
     def wake(self) -> None:
-        """Have every wait of this backend object look again."""
-        self._wakeups.notify()
+        """Have every wait of this backend object look again, but for those for the end of a process."""
+        self._wakeups.notify(ends=False)
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
         """Call back after each commit of this backend object."""

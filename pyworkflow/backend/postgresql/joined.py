@@ -34,7 +34,7 @@ class Joining(StoredBackend):
     def _session(self, connection: psycopg.Connection[Any]) -> Session: ...
 
     @abstractmethod
-    def _now(self, server_time: int) -> int: ...
+    def _now(self) -> int | None: ...
 
     @abstractmethod
     def _notice(self, sender: str) -> Call: ...
@@ -99,16 +99,16 @@ class Joining(StoredBackend):
         ((server_time, version),) = session.rows("clock")
         # A savepoint: what is refused leaves the caller's transaction as it was.
         with connection.transaction():
+            given = self._now()
             unit = PostgreSQLUnit(
                 session,
-                self._now(server_time),
+                server_time if given is None else given,
                 self._types.at(version),
                 Locks.WAIT,
                 Numbers(Reserve()),
             )
-            prefetch = Prefetch(plan)
-            prefetch.resolve(session)
-            prefetch.load(unit)
+            prefetch = Prefetch(plan, given)
+            prefetch.load(unit, session.bulk(prefetch.calls))
             work(unit)
             if calls := Flush(unit).calls:
                 # From nobody: this backend object is to hear of it too.

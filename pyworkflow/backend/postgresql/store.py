@@ -4,6 +4,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,6 +15,14 @@ from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
 from pyworkflow.backend.postgresql.errors import is_lost, translated
 from pyworkflow.backend.postgresql.flush import Flush
+from pyworkflow.backend.postgresql.handover import (
+    EMPTY_SECONDS,
+    EmptyQueues,
+    Queue,
+    Standing,
+    StandingPolls,
+    emptied,
+)
 from pyworkflow.backend.postgresql.joined import Joining
 from pyworkflow.backend.postgresql.news import News, channel
 from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
@@ -28,8 +37,10 @@ from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
-from pyworkflow.errors import BackendReadOnlyError
+from pyworkflow.errors import BackendReadOnlyError, BackendUnavailableError
 from pyworkflow.ids import new_id
+from pyworkflow.ledger.claims import DecisionClaim
+from pyworkflow.task import DecisionTask
 
 T = TypeVar("T")
 
@@ -38,6 +49,13 @@ READERS = 4
 
 CONTENDED_SECONDS = 0.02
 """Pause before looking again at work that another transaction is busy with."""
+
+
+class _Done:
+    """What a transaction leaves behind."""
+
+    unit: PostgreSQLUnit
+    emptied: Sequence[Queue] = ()
 
 
 class PostgreSQLBackend(Joining):
@@ -78,11 +96,12 @@ class PostgreSQLBackend(Joining):
             Capability.DURABLE,
         }
         self.address = checked(Address(conninfo, schema, domain, listen, prepare))
+        self._label = self.address.label
         self._own_clock = clock is None
         self._time = 0
         self._open()
         try:
-            with translated(self.address.label), self._readers.lend() as connection:
+            with translated(self._label), self._readers.lend() as connection:
                 self._domain = set_up(connection, self.address)
         except BaseException:
             self._readers.close()
@@ -103,13 +122,16 @@ class PostgreSQLBackend(Joining):
         self._fruitless = False
         self._contended = Backoff(0.001, CONTENDED_SECONDS)
         self._swept = True
+        self._standing = StandingPolls()
+        self._empty = EmptyQueues()
 
     def _session(self, connection: Connection) -> Session:
         return Session(connection, self.address.schema, self._domain)
 
-    def _now(self, server_time: int) -> int:
+    def _now(self) -> int | None:
+        """Return the time of the clock that was given, which never goes back; None if the server's counts."""
         if self._own_clock:
-            return server_time
+            return None
         self._time = max(self._time, self.clock.now())
         return self._time
 
@@ -125,6 +147,8 @@ class PostgreSQLBackend(Joining):
         plan = Plan()
         for submission in group:
             plan.add(submission.works)
+        standing = self._standing.take()
+        done = _Done()
 
         def run(unit: PostgreSQLUnit, next_due: int) -> None:
             unit.deadline = next_due
@@ -132,15 +156,40 @@ class PostgreSQLBackend(Joining):
                 submission.results = self._run(unit, submission.works)
             # Somebody else may be doing what is due; then there is nothing to do about it here.
             self._swept = unit.swept > 0 or next_due > unit.now
-            self._fruitless = self._saw_work and not any(
-                (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
-            )
+            if plan.decisions or plan.tasks:
+                self._fruitless = self._saw_work and not any(
+                    (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
+                )
+            for poll in standing:
+                poll.serve(unit)
+            done.unit, done.emptied = unit, emptied(unit, plan)
 
-        with translated(self.address.label):
-            recorded = self._writer.transact(Job(plan, run, self._farewell))
+        commits = self._wakeups.commits()
+        committed = False
+        try:
+            with translated(self._label):
+                recorded = self._writer.transact(Job(plan, run, self._farewell))
+            committed = True
+            self._remember(standing, done.unit)
+        finally:
+            self._standing.put_back(committed=committed)
         if recorded:
             self._news.committed()
-        self._committed(lambda: feed_entries(recorded, 2**62))
+            self._committed(lambda: feed_entries(recorded, 2**62), ends=done.unit.ends())
+            commits += 1
+        self._empty.saw(done.emptied, commits)
+
+    def _remember(self, standing: Sequence[Standing], unit: PostgreSQLUnit) -> None:
+        """Have the histories of what was handed over at hand."""
+        for poll in standing:
+            for claim in chain.from_iterable(poll.results):
+                if (
+                    isinstance(claim, DecisionClaim)
+                    and claim.process.key in unit.staged_processes.new
+                ):
+                    self._histories.begun(claim.process.key, unit.input(claim.process.key))
+        if standing:
+            self._histories.wrote(unit.staged)
 
     def _farewell(self, flush: Flush) -> list[Call]:
         """Tell other OS processes of the commit, if they may wait for it."""
@@ -154,47 +203,93 @@ class PostgreSQLBackend(Joining):
     # -- reading -------------------------------------------------------------------------------------------------------------------
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
+        return self._twice(lambda: self._look(work))
+
+    def _twice(self, look: Callable[[], T]) -> T:
+        """Look, on another connection if the first is lost: it may just have been kept for too long."""
         self._alive()
-        with translated(self.address.label):
+        with translated(self._label):
             try:
-                return self._look(work)
+                return look()
             except psycopg.Error as error:
                 if not is_lost(error):
                     raise
-            # The connection may just have been kept for too long.
-            return self._look(work)
+            return look()
 
     def _look(self, work: Callable[[StoredUnit], T]) -> T:
         with self._readers.lend() as connection:
             session = self._session(connection)
-            _, clock = session.bulk([("begin_read", {}), ("clock", {})])
-            now, types = self._now(clock[0][0]), self._types.at(clock[0][1])
-            seen = work(PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve())))
+            given = self._now()
+            _, ((server_time, version),), ((next_due,),) = session.bulk(
+                [("begin_read", {}), ("clock", {}), ("next_due", {})]
+            )
+            now = server_time if given is None else given
+            types = self._types.at(version)
+            unit = PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve()))
+            unit.deadline = next_due
+            seen = work(unit)
             session.rows("rollback")
             return seen
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due, as far as nobody else is doing it and this program may."""
+        """Run a work that only reads, after doing what is due."""
 
-        def look(unit: StoredUnit) -> tuple[bool, T | None]:
+        def look(unit: StoredUnit) -> tuple[int, T | None]:
             due_in = unit.next_due() - unit.now
-            is_due = self._swept and due_in <= 0
-            # What is due and not for this program to do, others do: there is no use in looking again at once.
-            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
-            return is_due, None if is_due else work(unit)
+            return due_in, None if self._swept and due_in <= 0 else work(unit)
 
+        return self._after_what_is_due(lambda: self._look(look))  # type: ignore[return-value] # is None only if something is due
+
+    def _after_what_is_due(self, look: Callable[[], tuple[int, T]]) -> T:
+        """Look, after doing what is due, as far as nobody else is doing it and this program may.
+
+        Args:
+            look: Returns in how many microseconds something is due, and what it sees.
+        """
         self._swept = True
         while True:
-            is_due, seen = self._snapshot(look)
-            if not is_due:
-                return seen  # type: ignore[return-value] # is None only if something is due
+            due_in, seen = self._twice(look)
+            # What is due and not for this program to do, others do: there is no use in looking again at once.
+            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
+            if due_in > 0 or not self._swept:
+                return seen
             try:
                 self._write([])
             except BackendReadOnlyError:
                 self._swept = False
 
+    def _claim_when_ready(
+        self,
+        polls: Sequence[Poll],
+        works: list[Work],
+        wait: float,
+        stop: Callable[[], bool] | None,
+    ) -> list[Any] | None:
+        if wait <= 0:
+            return super()._claim_when_ready(polls, works, wait, stop)
+        standing = Standing(works)
+
+        def look() -> bool:
+            if standing.results:
+                return True
+            if self._empty.cover(_queues(polls), self._wakeups.commits()):
+                self._due_in = int(EMPTY_SECONDS * SECOND)
+                return False
+            return self._ready(polls)
+
+        ready = False
+        self._standing.add(standing)
+        try:
+            ready = self._wait_for(look, wait, stop)
+        except BackendUnavailableError:
+            # What it got meanwhile must not wait for the end of its lease.
+            if not self._standing.leave(standing):
+                raise
+        claimed = self._standing.leave(standing)
+        return claimed or (self._turn((), works) if ready else None)
+
     def _ready(self, polls: Sequence[Poll]) -> bool:
-        ready = super()._ready(polls)
+        ready = self._seems_ready(_queues(polls))
         if ready and self._fruitless:
             # Work is there, and other transactions have it under their locks.
             time.sleep(self._contended.pause())
@@ -203,6 +298,20 @@ class PostgreSQLBackend(Joining):
             self._contended.succeed()
         self._saw_work = ready
         return ready
+
+    def _seems_ready(self, queues: Sequence[Queue]) -> bool:
+        wanted = {
+            "decisions": [category for kind, category in queues if kind == "decision"],
+            "activities": [category for kind, category in queues if kind == "activity"],
+        }
+
+        def look() -> tuple[int, bool]:
+            with self._readers.lend() as connection:
+                values = {"now": self._now(), **wanted}
+                ((now, next_due, ready),) = self._session(connection).rows("look", **values)
+            return next_due - now, ready
+
+        return self._after_what_is_due(look)
 
     def _prepare_to_wait(self) -> None:
         self._news.follow()
@@ -223,6 +332,10 @@ class PostgreSQLBackend(Joining):
         """Open everything anew in a child process: a connection that two programs use is of no use to either."""
         self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
         self._open()
+
+
+def _queues(polls: Sequence[Poll]) -> list[Queue]:
+    return [("decision" if p.kind is DecisionTask else "activity", p.category) for p in polls]
 
 
 _instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()

@@ -56,7 +56,7 @@ class Writer:
     Args:
         connections: Where to get a connection.
         session: Makes a session of one.
-        now: Turns the server's time into that of the transaction.
+        now: Returns the time of the transaction; None for the server's.
         types: What is known of the types.
     """
 
@@ -64,7 +64,7 @@ class Writer:
         self,
         connections: Connections,
         session: Callable[[Connection], Session],
-        now: Callable[[int], int],
+        now: Callable[[], int | None],
         types: TypeCache,
     ) -> None:
         self._connections = connections
@@ -89,7 +89,7 @@ class Writer:
         for _ in range(ATTEMPTS):
             receipt = new_id()
             try:
-                return self._attempt(job, Prefetch(job.plan, ids, keys), receipt)
+                return self._attempt(job, ids, keys, receipt)
             except ContendedError as contended:
                 # The next attempt asks for these at the beginning, and waits for them.
                 ids |= contended.ids
@@ -110,18 +110,22 @@ class Writer:
             f"other transactions were in the way {ATTEMPTS} times: {obstacle or 'they hold its locks'}"
         ) from obstacle
 
-    def _attempt(self, job: Job, prefetch: Prefetch, receipt: str) -> list[FeedBatch]:
+    def _attempt(self, job: Job, ids: set[str], keys: set[int], receipt: str) -> list[FeedBatch]:
         with self._connections.lend() as connection:
             session = self._session(connection)
-            ((_, _, server_time, version),) = prefetch.begin(session)
+            given = self._now()
+            prefetch = Prefetch(job.plan, given, ids, keys)
+            _, ((*_, server_time, version),), *found = session.bulk(
+                [("begin_write", {}), ("prologue", {}), *prefetch.calls]
+            )
             unit = PostgreSQLUnit(
                 session,
-                self._now(server_time),
+                server_time if given is None else given,
                 self._types.at(version),
                 Locks.NOWAIT,
                 Numbers(self._reserve),
             )
-            job.run(unit, prefetch.load(unit))
+            job.run(unit, prefetch.load(unit, found))
             flush = Flush(unit)
             if not flush.calls and not unit.has_written:
                 session.rows("rollback")

@@ -130,12 +130,17 @@ class PostgreSQLUnit(Looking):
         """Tell whether a process is there, and was locked."""
         return self.staged_processes.rows.get(key) is not None
 
-    def know(self, process_id: str, key: int | None) -> None:
+    def is_open(self, key: int) -> bool:
+        """Tell whether a process was locked, and is open."""
+        row = self.staged_processes.rows.get(key)
+        return row is not None and row.status == OPEN
+
+    def know(self, process_id: str, run: ProcessRow | None) -> None:
         """Take note of the latest run of an id, unless that has closed: then another may have followed."""
-        if key is None:
+        if run is None:
             self._latest.setdefault(process_id, None)
-        elif (row := self.staged_processes.rows.get(key)) is not None and row.status == OPEN:
-            self._latest.setdefault(process_id, key)
+        elif run.status == OPEN:
+            self._latest.setdefault(process_id, run.key)
 
     def process(self, key: int) -> ProcessRow | None:
         return self.staged_processes.get(key, lambda: self._select("process_by_key", key=key))

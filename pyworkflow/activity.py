@@ -83,13 +83,14 @@ class ActivityMonitor:
 
     def __init__(self, heartbeat_fn: Callable[..., bool | None] | None = None) -> None:
         self._heartbeat = heartbeat_fn
-        self._with_details = heartbeat_fn is not None and _takes_argument(heartbeat_fn)
 
     def heartbeat(self, details: Json = None) -> bool:
         """Tell that the activity is alive; return whether it has been asked to cancel itself."""
         if self._heartbeat is None:
             return False
-        return bool(self._heartbeat(details) if self._with_details else self._heartbeat())
+        # Most activities give no sign of life: the function is looked at by the first.
+        takes_details = _takes_argument(self._heartbeat)
+        return bool(self._heartbeat(details) if takes_details else self._heartbeat())
 
 
 def _takes_argument(function: Callable[..., object]) -> bool:

@@ -283,6 +283,21 @@ class Backend(ABC):
             stop: Asked whenever something may have changed, and after `wake`; the wait ends as soon as it says yes.
         """
 
+    def foresee(
+        self, task: ActivityTask, result: ActivityResult, identity: str | None = None
+    ) -> DecisionTask | None:
+        """Return the decision that a result will call for, or None where that cannot be told or is not known to this backend object.
+
+        It is no lease. What is decided goes along with the result, as `Completion.then`, and takes effect in the same transaction; if
+        anything else has happened to the process by then, it is dropped, and the process is decided as usual.
+
+        Args:
+            task: An activity whose result is not recorded yet.
+            result: Its result.
+            identity: Who decides.
+        """
+        return None
+
     @abstractmethod
     def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
         """Record a sign of life; return whether the activity has been asked to cancel itself.

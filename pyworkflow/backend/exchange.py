@@ -46,10 +46,12 @@ class Completion(Struct, frozen=True):
     Attributes:
         task: The task.
         outcome: The result of an activity; the decisions, or the failure, of a decider.
+        then: With the result of an activity: what was decided on it, for the task that `Backend.foresee` has returned.
     """
 
     task: ActivityTask | DecisionTask
     outcome: ActivityResult | Sequence[Decision] | FailedDecision
+    then: "Completion | None" = None
 
 
 class Poll(Struct, frozen=True):

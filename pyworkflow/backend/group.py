@@ -1,6 +1,7 @@
 """Group commit: what many threads ask for at the same time goes into one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -30,6 +31,25 @@ class Submission:
         self._called.acquire()
 
 
+class Rider(Submission):
+    """Works of an idle thread that call for no commit, but go along with those of others until one of them is of use."""
+
+    __slots__ = ("leaves",)
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        super().__init__(works)
+        self.leaves = False
+
+    def call(self) -> None:
+        """Wake its thread: its works are done, or it had better look for itself. Called under the lock of the group."""
+        if self._called.locked():
+            self._called.release()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until called, but not for long."""
+        self._called.acquire(timeout=seconds)
+
+
 class GroupCommit:
     """Has one thread at a time commit for all that have come by then.
 
@@ -42,6 +62,8 @@ class GroupCommit:
     def __init__(self, commit: Callable[[list[Submission]], None]) -> None:
         self._commit = commit
         self._queue: list[Submission] = []
+        self._riders: list[Rider] = []
+        self._taken: list[Rider] = []
         self._lock = Lock()
         self._busy = False
 
@@ -63,11 +85,38 @@ class GroupCommit:
             raise submission.error
         return submission.results
 
+    @contextmanager
+    def riding(self, works: Sequence[Work]) -> Iterator[Rider]:
+        """Have works done in each commit of others, until one of them returns something or the block ends; after it, see `results`."""
+        rider = Rider(works)
+        with self._lock:
+            self._riders.append(rider)
+        try:
+            yield rider
+        finally:
+            with self._lock:
+                rider.leaves = True
+                if rider in self._riders:
+                    self._riders.remove(rider)
+                    rider.done = True
+            while not rider.done:
+                # A commit has taken it along.
+                rider.wait()
+
+    def call_riders(self) -> None:
+        """Have all riders look for themselves."""
+        with self._lock:
+            for rider in (*self._riders, *self._taken):
+                rider.call()
+
     def _lead(self, leader: Submission) -> None:
         with self._lock:
             group, self._queue = self._queue, []
+            self._taken, self._riders = self._riders, []
+        served = False
         try:
-            self._commit(group)
+            self._commit([*group, *self._taken])
+            served = True
         except Exception as error:
             # Each of the threads raises it.
             for submission in group:
@@ -78,6 +127,7 @@ class GroupCommit:
             raise
         finally:
             with self._lock:
+                self._set_down(served)
                 self._hand_over()
             for submission in group:
                 submission.done = True
@@ -90,6 +140,22 @@ class GroupCommit:
         if self._queue:
             self._queue[0].leads = True
             self._queue[0].call()
+
+    def _set_down(self, served: bool) -> None:
+        """Let riders go for whom there was something, or who want to; called under the lock."""
+        for rider in self._riders:
+            # It came during this commit, and may have looked before its end.
+            rider.call()
+        for rider in self._taken:
+            if not served:
+                # It was not their commit that has failed.
+                rider.results = []
+            rider.done = rider.leaves or any(rider.results)
+            if rider.done:
+                rider.call()
+            else:
+                self._riders.append(rider)
+        self._taken = []
 
     def _leave(self, submission: Submission) -> None:
         """Let a thread go that was interrupted while it slept. What is being committed for it is committed all the same."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pyworkflow.backend.base import Capability
+from pyworkflow.backend.group import Submission
 from pyworkflow.backend.memory_tables import Tables
 from pyworkflow.backend.memory_unit import MemoryUnit
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.stored import StoredBackend
-from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.errors import InvalidRequestError
 
@@ -31,18 +32,15 @@ class MemoryBackend(StoredBackend):
         self._tables = Tables()
         self._lock = Lock()
 
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        self._alive()
+    def _commit(self, group: Sequence[Submission]) -> None:
         with self._lock:
             unit = self._unit()
             try:
-                results = self._run(unit, works)
+                self._run(unit, group)
                 recorded = unit.keep()
             finally:
                 unit.end()
-            self._committed(lambda: feed_entries(recorded, 2**62), ends=unit.ends())
-        self._tell_observers()
-        return results
+            self._committed(unit, lambda: feed_entries(recorded, 2**62))
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
         self._alive()
@@ -53,9 +51,12 @@ class MemoryBackend(StoredBackend):
             finally:
                 unit.end()
 
-    def _unit(self) -> MemoryUnit:
+    def _moment(self) -> int:
         # The wall clock may be set back; the time of a store never is.
-        self._tables.time = max(self._tables.time, self.clock.now())
+        return max(self._tables.time, self.clock.now())
+
+    def _unit(self) -> MemoryUnit:
+        self._tables.time = self._moment()
         return MemoryUnit(self._tables, self._tables.time)
 
 

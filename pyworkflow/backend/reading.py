@@ -1,8 +1,6 @@
 """From rows to what people and deciders read."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from threading import Lock
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
@@ -11,7 +9,7 @@ from pyworkflow.backend.base import FeedEntry, Pending, RegisteredActivity, Regi
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
-from pyworkflow.event import AnyEvent, Event, ProcessStartedEvent
+from pyworkflow.event import AnyEvent, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.rows import (
@@ -24,103 +22,13 @@ from pyworkflow.ledger.rows import (
     ProcessRow,
     WorkflowRow,
 )
-from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import AnyProcessResult
-
-MAX_CACHED = 200_000
-"""Events that one backend object keeps decoded."""
 
 read_events: Callable[[bytes | str], list[Any]] = reader(list[AnyEvent])
 """Decodes a batch of events."""
 
 Pollers = dict[tuple[str, str], tuple[str, ...]]
-
-
-class _Known:
-    """What is known of one process: its events, those that are not decoded yet, and its input."""
-
-    __slots__ = ("history", "input", "length", "undecoded")
-
-    def __init__(self) -> None:
-        self.history = History()
-        self.undecoded: list[bytes] = []
-        self.length = 0
-        self.input: bytes | None = None
-
-    def decoded(self) -> History:
-        if self.undecoded:
-            events: list[Event] = []
-            for body in self.undecoded:
-                events.extend(read_events(body))
-            self.undecoded = []
-            self.history = self.history.extended(events)
-        return self.history
-
-
-class HistoryCache:
-    """Histories as far as they were read or written here: they only grow, so only what others wrote has to be read again."""
-
-    def __init__(self, limit: int = MAX_CACHED) -> None:
-        self._lock = Lock()
-        self._known: OrderedDict[int, _Known] = OrderedDict()
-        self._limit = limit
-        self._events = 0
-
-    def begun(self, key: int, given: bytes) -> None:
-        """Take over the input of a process none of whose events have been committed before the next `wrote`."""
-        with self._lock:
-            self._known.setdefault(key, _Known()).input = given
-
-    def wrote(self, batches: Mapping[int, Batch]) -> None:
-        """Take over committed events of processes that are known up to there."""
-        with self._lock:
-            for key, batch in batches.items():
-                known = self._known.get(key)
-                if known is not None and known.length == batch.first_seq - 1:
-                    known.undecoded.append(batch.body)
-                    known.length += len(batch.events)
-                    self._events += len(batch.events)
-
-    def known(self, key: int, length: int) -> tuple[History, bytes] | None:
-        """Return the first events of a history and the input, None where something would have to be read."""
-        with self._lock:
-            known = self._known.get(key)
-            if known is None or known.length < length or known.input is None:
-                return None
-            self._known.move_to_end(key)
-            history = known.decoded()
-            return history if len(history) == length else history.prefix(length), known.input
-
-    def have(self, key: int) -> int:
-        """Return how many events of a process are known."""
-        known = self._known.get(key)
-        return 0 if known is None else known.length
-
-    def upto(self, unit: StoredUnit, key: int, length: int) -> tuple[History, bytes]:
-        """Return the first events of a history and the input, reading what is missing."""
-        with self._lock:
-            known = self._known.setdefault(key, _Known())
-            self._known.move_to_end(key)
-            history = known.decoded()
-            if known.length < length:
-                new = _after(unit, key, known.length)
-                known.history = history = history.extended(new)
-                known.length += len(new)
-                self._events += len(new)
-            if known.input is None:
-                known.input = unit.input(key)
-            while self._events > self._limit and len(self._known) > 1:
-                self._events -= self._known.popitem(last=False)[1].length
-            return history if len(history) == length else history.prefix(length), known.input
-
-
-def _after(unit: StoredUnit, key: int, have: int) -> list[Event]:
-    events: list[Event] = []
-    for first_seq, body in unit.batches(key, have):
-        decoded: list[Event] = read_events(body)
-        events.extend(decoded[max(0, have + 1 - first_seq) :])
-    return events
 
 
 def open_process(row: ProcessRow, history: History, given: bytes) -> Process:

@@ -1,53 +1,26 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from msgspec import Raw
-
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.backend.base import Completion, FailedDecision, Poll, Reuse
+from pyworkflow.backend.base import Poll, Reuse
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import microseconds, to_datetime
 from pyworkflow.codec import Json
-from pyworkflow.decision import (
-    CancelActivity,
-    CancelTimer,
-    Decision,
-    RequestCancelProcess,
-    ScheduleActivity,
-    ScheduleLambda,
-    SignalProcess,
-    StartChildProcess,
-    Timer,
-)
 from pyworkflow.errors import (
-    InvalidRequestError,
     StaleActivityTaskError,
     StaleDecisionTaskError,
     UnknownProcessError,
-    UnseenEventsError,
 )
 from pyworkflow.ledger import claims, lifecycle
-from pyworkflow.ledger.activities import complete_activity, release_activity
+from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.decide import complete_decision
 from pyworkflow.ledger.lifecycle import Start, plain
 from pyworkflow.ledger.rows import ProcessRow
 from pyworkflow.process import Process
-from pyworkflow.result import (
-    ActivityCanceled,
-    ActivityCompleted,
-    ActivityFailed,
-    ActivityResult,
-    ActivityTimedOut,
-)
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import (
     MAX_NAME,
-    MAX_TEXT,
     check_name,
     check_payload,
     check_seconds,
@@ -150,7 +123,7 @@ def activity_task(claim: ActivityClaim) -> ActivityTask:
     return ActivityTask(
         ActivityExecution(claim.name, claim.id, plain(claim.input)),
         claim.process_id,
-        {"number": claim.number, "token": claim.token},
+        {"number": claim.number, "token": claim.token, "key": claim.key},
         claim.attempt,
         plain(claim.details),
         to_datetime(claim.deadline),
@@ -161,109 +134,6 @@ def decision_task(claim: DecisionClaim, process: Process) -> DecisionTask:
     """Return what a decider gets for a claim."""
     context = {"key": claim.process.key, "token": claim.token}
     return DecisionTask(process, context, claim.attempt)
-
-
-def expectation(completions: Sequence[Completion]) -> list[Work]:
-    """Return the work that has a store read at once what several completions will ask for."""
-    if len(completions) < 2:
-        return []
-    decisions: list[int] = []
-    activities: list[int] = []
-    for done in completions:
-        context = done.task.context
-        place = context.get("key" if isinstance(done.task, DecisionTask) else "number")
-        if isinstance(place, int):
-            (decisions if isinstance(done.task, DecisionTask) else activities).append(place)
-    return [lambda unit: unit.expect(decisions, activities)]
-
-
-def completion(done: Completion) -> Work:
-    """Return the work that records what became of a task.
-
-    Raises:
-        PyworkflowError: The outcome is not acceptable, whatever the state of the task.
-    """
-    task, outcome = done.task, done.outcome
-    if isinstance(task, ActivityTask):
-        number, token = activity_lease(task)
-        result = checked_result(outcome)
-        activity_id = task.activity_execution.id
-        return Planned(
-            lambda unit: complete_activity(unit, number, token, activity_id, result),
-            Touches(numbers=(number,)),
-        )
-    key, token = decision_lease(task)
-    if isinstance(outcome, FailedDecision):
-        reason = check_text(outcome.reason, "reason") or "the decider failed"
-        details = _details(outcome.details)
-        return Planned(
-            lambda unit: claims.fail_decision(unit, key, token, reason, details),
-            Touches(keys=(key,)),
-        )
-    if isinstance(outcome, ActivityResult):
-        raise InvalidRequestError("outcome of a decision task", f"cannot be {outcome!r}")
-    return _decided(key, token, list(outcome))
-
-
-def _decided(key: int, token: str, decisions: list[Decision]) -> Work:
-    def work(unit: StoredUnit) -> UnseenEventsError | None:
-        if complete_decision(unit, key, token, decisions):
-            return None
-        # Returned, not raised: refusing has changed the history.
-        reason = "events came that its decider has not seen; it is decided again"
-        return UnseenEventsError(decisions[-1].type, reason)
-
-    return Planned(work, _touched(key, decisions))
-
-
-def _touched(key: int, decisions: list[Decision]) -> Touches:
-    # Nothing has been checked yet: the list may hold anything.
-    ids: list[Any] = []
-    activities: list[tuple[int, Any]] = []
-    timers: list[tuple[int, Any]] = []
-    for decision in decisions:
-        if isinstance(decision, ScheduleActivity | CancelActivity | ScheduleLambda):
-            activities.append((key, decision.id))
-        elif isinstance(decision, Timer | CancelTimer):
-            timers.append((key, decision.id))
-        elif isinstance(decision, SignalProcess | RequestCancelProcess):
-            ids.append(decision.process_id)
-        elif isinstance(decision, StartChildProcess):
-            ids.append(decision.process.id)
-    closing = bool(decisions) and getattr(decisions[-1], "closing", False)
-    return Touches(
-        ids=tuple(i for i in ids if isinstance(i, str)),
-        keys=(key,),
-        closing=(key,) if closing else (),
-        activities=tuple(pair for pair in activities if isinstance(pair[1], str)),
-        timers=tuple(pair for pair in timers if isinstance(pair[1], str)),
-    )
-
-
-def checked_result(result: object) -> ActivityResult:
-    """Return a result as it is recorded.
-
-    Raises:
-        PayloadError: Its value is not acceptable.
-        InvalidRequestError: It is no result.
-    """
-    if isinstance(result, ActivityCompleted):
-        return ActivityCompleted(Raw(check_payload(result.result, "result")))
-    if isinstance(result, ActivityFailed):
-        reason = check_text(result.reason, "reason")
-        return ActivityFailed(reason, _details(result.details), result.type_name)
-    if isinstance(result, ActivityCanceled):
-        return ActivityCanceled(_details(result.details))
-    if isinstance(result, ActivityTimedOut):
-        return ActivityTimedOut(_details(result.details))
-    raise InvalidRequestError("activity result", f"{result!r} is none")
-
-
-def _details(details: Json) -> Json:
-    if isinstance(details, str):
-        return check_text(details, "details") if len(details) <= MAX_TEXT else details[-MAX_TEXT:]
-    check_payload(details, "details")
-    return details
 
 
 def poll(wanted: Poll) -> Work:

@@ -4,71 +4,48 @@ A store supplies transactions (`_write`), snapshots (`_read`) and a `StoredUnit`
 is here or in the ledger, so that such backends behave alike by construction.
 """
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime as DateTime
-from functools import partial
-from typing import Any
 
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
     Capability,
-    Completion,
-    FailedDecision,
     FeedEntry,
     Pending,
-    Poll,
     Poller,
     Queue,
     RegisteredActivity,
     RegisteredWorkflow,
     Reuse,
-    Turn,
 )
 from pyworkflow.backend.reading import (
-    HistoryCache,
     describe_pending,
     feed_entries,
-    open_process,
     registered_activity,
     registered_workflow,
     to_process,
 )
 from pyworkflow.backend.touches import Planned, Touches
-from pyworkflow.backend.transactions import Transactions
-from pyworkflow.backend.unit import StoredUnit, Work
-from pyworkflow.clock import SECOND, Clock, to_datetime, to_instant
+from pyworkflow.backend.turns import POLLER_SECONDS, Turns
+from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.clock import SECOND, to_datetime, to_instant
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError, TimedOutError
+from pyworkflow.errors import TimedOutError
 from pyworkflow.event import Event
-from pyworkflow.history import History
 from pyworkflow.ids import new_id
-from pyworkflow.ledger import claims, lifecycle
+from pyworkflow.ledger import lifecycle
 from pyworkflow.ledger.checks.record import Violation
-from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
-from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
-from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
-from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_name, check_payload, check_text
 
-POLLER_SECONDS = 60
-"""Somebody who has polled a queue within these seconds counts as polling it."""
 
-
-class StoredBackend(Transactions):
+class StoredBackend(Turns):
     """A backend that keeps its own state by the rules of the ledger."""
 
     capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self._histories = HistoryCache()
-        self._polled: dict[tuple[str, str, str], float] = {}
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
 
@@ -230,164 +207,6 @@ class StoredBackend(Transactions):
     def _recently(self, unit: StoredUnit) -> int:
         return unit.now - POLLER_SECONDS * SECOND
 
-    # -- tasks ---------------------------------------------------------------------------------------------------------------------
-
-    def turn(
-        self,
-        completions: Sequence[Completion] = (),
-        polls: Sequence[Poll] = (),
-        wait: float = 0,
-        stop: Callable[[], bool] | None = None,
-    ) -> Turn:
-        """Complete some tasks and ask for others, together."""
-        self._alive()
-        errors: list[PyworkflowError | None] = [None] * len(completions)
-        works: list[Work] = []
-        places: list[int] = []
-        for place, completion in enumerate(completions):
-            try:
-                works.append(requests.completion(completion))
-                places.append(place)
-            except PyworkflowError as error:
-                errors[place] = error
-        works.extend(self._sightings(polls))
-        wanted = [requests.poll(poll) for poll in polls]
-        results = self._turn(completions, [*works, *wanted]) if works else []
-        for place, result in zip(places, results, strict=False):
-            errors[place] = result if isinstance(result, PyworkflowError) else None
-        tasks = self._tasks(results[len(works) :])
-        end = time.monotonic() + wait
-        while polls and not tasks and not completions and not (stop is not None and stop()):
-            # An idle poll costs a look, not a transaction.
-            left = end - time.monotonic()
-            claimed = self._claim_when_ready(polls, wanted, left, stop)
-            if claimed is None:
-                break
-            tasks = self._tasks(claimed)
-            if left <= 0:
-                # What is ready may be in other transactions' hands.
-                break
-        return Turn(errors, tasks)
-
-    def _claim_when_ready(
-        self,
-        polls: Sequence[Poll],
-        works: list[Work],
-        wait: float,
-        stop: Callable[[], bool] | None,
-    ) -> list[Any] | None:
-        """Wait until there seem to be tasks, and run the works that claim them; return None if there are none in time."""
-        if not self._wait_for(lambda: self._ready(polls), wait, stop):
-            return None
-        return self._turn((), works)
-
-    def _turn(self, completions: Sequence[Completion], works: list[Work]) -> list[Any]:
-        """Run works; what they recorded is known from then on without reading it."""
-        expected = requests.expectation(completions)
-        *results, staged = self._write([*expected, *works, _staged])
-        self._histories.wrote(staged)
-        return results[len(expected) :]
-
-    def _ready(self, polls: Sequence[Poll]) -> bool:
-        return self._read(lambda unit: _some_ready(unit, polls))
-
-    def _sightings(self, polls: Sequence[Poll]) -> list[Work]:
-        """Let people know who polls what, but seldom: it costs a commit."""
-        works: list[Work] = []
-        now = time.monotonic()
-        for poll in polls:
-            kind = "decision" if poll.kind is DecisionTask else "activity"
-            key = (kind, poll.category, poll.identity or "anonymous")
-            if now - self._polled.get(key, -POLLER_SECONDS) > POLLER_SECONDS / 3:
-                self._polled[key] = now
-                works.append(partial(_saw, key))
-        return works
-
-    def _tasks(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
-        tasks: list[ActivityTask | DecisionTask] = []
-        decided: list[DecisionClaim] = []
-        for result in results:
-            if isinstance(result, PyworkflowError):
-                raise result
-            for claim in result:
-                if isinstance(claim, ActivityClaim):
-                    tasks.append(requests.activity_task(claim))
-                else:
-                    decided.append(claim)
-        if decided:
-            tasks.extend(self._decision_tasks(decided))
-        return tasks
-
-    def _decision_tasks(self, claims: list[DecisionClaim]) -> list[DecisionTask]:
-        tasks: dict[int, DecisionTask] = {}
-        missing: list[DecisionClaim] = []
-        for claim in claims:
-            key = claim.process.key
-            known = self._histories.known(key, claim.started_seq)
-            if known is None:
-                missing.append(claim)
-            else:
-                tasks[key] = requests.decision_task(claim, open_process(claim.process, *known))
-        if missing:
-            for claim, known in zip(
-                missing, self._snapshot(partial(self._missing, missing)), strict=True
-            ):
-                tasks[claim.process.key] = requests.decision_task(
-                    claim, open_process(claim.process, *known)
-                )
-        return [tasks[claim.process.key] for claim in claims]
-
-    def _missing(
-        self, claims: list[DecisionClaim], unit: StoredUnit
-    ) -> list[tuple[History, bytes]]:
-        keys = [claim.process.key for claim in claims]
-        unit.expect_histories([(key, self._histories.have(key)) for key in keys])
-        return [
-            self._histories.upto(unit, claim.process.key, claim.started_seq) for claim in claims
-        ]
-
-    def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
-        """Record a sign of life."""
-        number, token = requests.activity_lease(task)
-        data = None if details is None else check_payload(details, "heartbeat details")
-        name = task.activity_execution.id
-        beat: bool = self._do(
-            Planned(
-                lambda unit: claims.heartbeat(unit, number, token, name, data),
-                Touches(numbers=(number,)),
-            )
-        )
-        return beat
-
-    def complete_decision_task(
-        self, task: DecisionTask, decisions: Decision | Iterable[Decision]
-    ) -> None:
-        """Record the decisions of a task."""
-        listed = [decisions] if isinstance(decisions, Decision) else list(decisions)
-        self._do(requests.completion(Completion(task, listed)))
-
-    def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
-        """Record the result of an activity."""
-        self._do(requests.completion(Completion(task, result)))
-
-    def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
-        """Tell that a decider failed."""
-        self._do(requests.completion(Completion(task, FailedDecision(reason, details))))
-
-    def extend_leases(
-        self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None
-    ) -> list[bool]:
-        """Keep tasks for longer."""
-        if not tasks:
-            return []
-        works: list[Work] = [requests.extension(task, lease) for task in tasks]
-        return [result is True for result in self._write(works)]
-
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
-        """Give tasks back."""
-        if tasks:
-            self._write([requests.release(task) for task in tasks])
-
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
@@ -434,20 +253,3 @@ class StoredBackend(Transactions):
 
 
 _GOING_ON = ("open", "continued")
-
-
-def _staged(unit: StoredUnit) -> dict[int, Batch]:
-    return unit.staged
-
-
-def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
-    unit.saw(*seen)
-
-
-def _some_ready(unit: StoredUnit, polls: Sequence[Poll]) -> bool:
-    return any(
-        unit.ready_decisions(poll.category, 1)
-        if poll.kind is DecisionTask
-        else unit.ready_activities(poll.category, 1)
-        for poll in polls
-    )

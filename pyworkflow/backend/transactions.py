@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Backend, FeedEntry
+from pyworkflow.backend.group import GroupCommit, Submission
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.backend.wakeups import Wakeups
 from pyworkflow.clock import SECOND, Clock
@@ -32,41 +33,48 @@ class Transactions(Backend):
         self._telling = RLock()
         self._closed = False
         self._due_in = SECOND
-        clock.on_change(self._wakeups.notify)
+        self._group = GroupCommit(self._commit)
+        clock.on_change(self._rouse)
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        """Run works in one transaction with `_run`, write down what they changed, and return what they returned.
+    def _commit(self, group: Sequence[Submission]) -> None:
+        """Run the works of a group in one transaction with `_run`, and write down what they changed.
 
-        Stores call `_committed` after the commit, and `_tell_observers` when they hold no lock any more.
+        Stores call `_committed` after the commit, before others can commit.
         """
 
     @abstractmethod
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
         """Run a work that only reads, on one consistent state."""
 
-    def _run(self, unit: StoredUnit, works: Sequence[Work]) -> list[Any]:
-        """Do what is due, then run works on a unit; a refused one leaves its error in place of a result."""
-        if unit.next_due() <= unit.now:
-            sweep(unit)
-        results: list[Any] = []
-        for work in works:
-            try:
-                results.append(work(unit))
-            except PyworkflowError as error:
-                results.append(error)
+    def _write(self, works: Sequence[Work]) -> list[Any]:
+        """Run works in one transaction, and return what they returned; a refused one leaves its error in place of a result."""
+        self._alive()
+        results = self._group.submit(works)
+        self._tell_observers()
         return results
 
-    def _committed(self, entries: Callable[[], list[FeedEntry]], *, ends: bool = True) -> None:
-        """Wake sleepers and keep what was committed for the observers; stores call it before others can commit.
+    def _moment(self) -> int | None:
+        """Return the time that a transaction that began now would have, None if only the store knows."""
+        return None
+
+    def _run(self, unit: StoredUnit, group: Sequence[Submission]) -> None:
+        """Do what is due, then run the works of a group on a unit."""
+        if unit.next_due() <= unit.now:
+            sweep(unit)
+        for submission in group:
+            submission.results = [_result(work, unit) for work in submission.works]
+
+    def _committed(self, unit: StoredUnit, entries: Callable[[], list[FeedEntry]]) -> None:
+        """Wake sleepers and keep what was committed for the observers.
 
         Args:
+            unit: What was committed.
             entries: Makes the entries of the feed; called only if somebody observes.
-            ends: Whether a process may have ended.
         """
-        self._wakeups.notify(ends=ends)
+        self._wakeups.notify(ends=unit.ends())
         if self._observers:
             self._untold.append(entries())
 
@@ -110,16 +118,14 @@ class Transactions(Backend):
         self,
         look: Callable[[], T],
         timeout: float | None,
-        stop: Callable[[], bool] | None = None,
         *,
         ends: bool = False,
     ) -> T:
-        """Look again after each commit until what is seen is true, the time is up or `stop` says so; return the last look.
+        """Look again after each commit until what is seen is true or the time is up; return the last look.
 
         Args:
             look: Looks, by `_read`.
             timeout: Seconds; None for ever.
-            stop: Whether to give up.
             ends: Whether only the end of a process can change what is seen.
         """
         end = None if timeout is None else time.monotonic() + timeout
@@ -128,19 +134,27 @@ class Transactions(Backend):
             commits = self._wakeups.commits(ends=ends)
             seen = look()
             left = Wakeups.FLOOR if end is None else end - time.monotonic()
-            if seen or left <= 0 or (stop is not None and stop()):
+            if seen or left <= 0:
                 return seen
             self._prepare_to_wait()
-            self._wakeups.sleep(commits, max(0.0, min(left, self._due_in / SECOND)), ends=ends)
-            if stop is not None and stop():
-                return seen
+            self._wakeups.sleep(commits, self._nap(left), ends=ends)
+
+    def _nap(self, left: float) -> float:
+        """Return the seconds to sleep before looking again anyway, of those that are left."""
+        return max(0.0, min(left, self._due_in / SECOND, Wakeups.FLOOR))
 
     def _prepare_to_wait(self) -> None:
-        """Whatever a store needs so that other OS processes' commits reach `_wakeups`."""
+        """Whatever a store needs so that other OS processes' commits reach `_rouse`."""
 
     def wake(self) -> None:
         """Have every wait of this backend object look again, but for those for the end of a process."""
         self._wakeups.notify(ends=False)
+        self._group.call_riders()
+
+    def _rouse(self) -> None:
+        """Have every wait look again: the clock was set, or something else was committed than by this backend object."""
+        self._wakeups.notify()
+        self._group.call_riders()
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
         """Call back after each commit of this backend object."""
@@ -154,4 +168,11 @@ class Transactions(Backend):
     def close(self) -> None:
         """Let go of files and connections."""
         self._closed = True
-        self._wakeups.notify()
+        self._rouse()
+
+
+def _result(work: Work, unit: StoredUnit) -> Any:
+    try:
+        return work(unit)
+    except PyworkflowError as error:
+        return error

@@ -27,14 +27,6 @@ class FeedBatch(Struct, frozen=True, gc=False):
 class StoredUnit(Unit):
     """A transaction of a store, or a snapshot of it for reading."""
 
-    def expect(self, decisions: Sequence[int], activities: Sequence[int]) -> None:
-        """Read at once what the completion of tasks will ask for; nothing to do where a row costs nothing.
-
-        Args:
-            decisions: The keys of their processes.
-            activities: The numbers of the activities.
-        """
-
     def expect_histories(self, wanted: Sequence[tuple[int, int]]) -> None:
         """Read at once what `batches` and `input` will be asked for, as (process, events it has)."""
 

@@ -7,7 +7,7 @@ from threading import Condition, Lock
 class Wakeups:
     """A counter of commits that threads can sleep on.
 
-    A wake-up is a hint: whoever is woken looks for itself, and nobody sleeps for longer than `FLOOR`.
+    A wake-up is a hint: whoever is woken looks for itself, as does whoever has slept for `FLOOR`.
     """
 
     FLOOR = 1.0
@@ -43,7 +43,7 @@ class Wakeups:
 
     def sleep(self, commits: int, seconds: float, *, ends: bool = False) -> None:
         """Sleep until there was a commit after `commits`, but not for long."""
-        end = time.monotonic() + min(seconds, self.FLOOR)
+        end = time.monotonic() + seconds
         condition = self._end if ends else self._any
         with condition:
             while self.commits(ends=ends) == commits and (left := end - time.monotonic()) > 0:

@@ -48,6 +48,7 @@ class DecisionClaim(Struct, frozen=True, gc=False):
 class ActivityClaim(Struct, frozen=True, gc=False):
     """An activity that was handed out; as `DecisionClaim`."""
 
+    key: int
     process_id: str
     number: int
     id: str
@@ -103,6 +104,7 @@ def claim_activities(
         unit.changed(row)
         claims.append(
             ActivityClaim(
+                row.key,
                 process.id,
                 row.number,
                 row.id,

@@ -29,7 +29,6 @@ from pyworkflow.ledger.rows import (
     SCHEDULED,
     ActivityRow,
     ActivityTypeRow,
-    DecisionRow,
     ProcessRow,
     TimerRow,
 )
@@ -56,10 +55,10 @@ class Checked(Struct, frozen=True, gc=False):
 class _Check:
     """What is known while a list of decisions is checked."""
 
-    def __init__(self, unit: Unit, process: ProcessRow, row: DecisionRow) -> None:
+    def __init__(self, unit: Unit, process: ProcessRow, pending: bool) -> None:
         self.unit = unit
         self.process = process
-        self.row = row
+        self.pending = pending
         self.activities: set[str] = set()
         self.timers: set[str] = set()
         self.children: set[str] = set()
@@ -78,16 +77,30 @@ class _Check:
 
 
 def check_decisions(
-    unit: Unit, process: ProcessRow, row: DecisionRow, decisions: Sequence[Decision]
+    unit: Unit,
+    process: ProcessRow,
+    decisions: Sequence[Decision],
+    *,
+    pending: bool = False,
+    ended: str | None = None,
 ) -> list[Checked]:
     """Return the decisions, each with what its check has found out.
+
+    Args:
+        unit: The transaction.
+        process: Whose decisions.
+        decisions: What was decided.
+        pending: Whether events came since that the decider has not seen.
+        ended: An activity that is about to end.
 
     Raises:
         InvalidDecisionError: One of them cannot apply; it is named.
     """
     if len(decisions) > MAX_DECISIONS:
         raise InvalidDecisionError("decisions", f"{len(decisions)}, {MAX_DECISIONS} at most")
-    state = _Check(unit, process, row)
+    state = _Check(unit, process, pending)
+    if ended is not None:
+        state.gone.add(("activity", ended))
     checked: list[Checked] = []
     for index, decision in enumerate(decisions):
         rule = _RULES.get(type(decision))
@@ -152,7 +165,7 @@ def _check_cancel_activity(state: _Check, decision: CancelActivity) -> Checked:
 
 def _check_known(state: _Check, row: object, kind: str, item_id: str) -> None:
     # Where events came since the decision started, the thing may have ended without the decider's knowing: not its mistake.
-    if row is None and not state.row.pending:
+    if row is None and not state.pending:
         raise InvalidRequestError(f"{kind} id {item_id!r}", "is not open")
     if (kind, item_id) in state.gone:
         raise InvalidRequestError(f"{kind} id {item_id!r}", "is canceled twice")

@@ -119,6 +119,7 @@ def begin(unit: Unit, request: Start, *, run: int, parent: ProcessRow | None = N
     )
     unit.add_process(row, request.input)
     tell(unit, row, ProcessStartedEvent(datetime=unit.time_for(row)))
+    unit.staged[row.key].input = request.input
     return row
 
 

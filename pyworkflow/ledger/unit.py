@@ -28,15 +28,16 @@ def chained(digest: bytes, body: bytes) -> bytes:
 
 
 class Batch:
-    """Events that one transaction adds to one process."""
+    """Events that one transaction adds to one process; with its input, if the process begins with them."""
 
-    __slots__ = ("body", "events", "first_seq", "process")
+    __slots__ = ("body", "events", "first_seq", "input", "process")
 
     def __init__(self, process: ProcessRow) -> None:
         self.process = process
         self.first_seq = process.last_seq + 1
         self.events: list[Event] = []
         self.body = b""
+        self.input: bytes | None = None
 
 
 class Unit(ABC):

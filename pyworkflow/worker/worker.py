@@ -185,7 +185,7 @@ class Worker:
     def _round(self, pool: Pool, polls: list[Poll], wait: float) -> None:
         """Send what is finished, ask for more, and begin it."""
         self._collect(0)
-        sent, self._unsent = self._unsent, []
+        sent, self._unsent = [self._decided_on(done) for done in self._unsent], []
         turn = Turn([], [])
         try:
             if self._handed_off:
@@ -220,6 +220,9 @@ class Worker:
                     waiting = False
         if waiting:
             self._linger(pool)
+        elif activities and not self._unsent:
+            # Nothing else is to be done, and waiting for the backend costs more than a quick activity.
+            self._collect(LINGER_SECONDS)
 
     def _linger(self, pool: Pool) -> None:
         """Give activities that are over at once the time to be; have none of the others wait."""
@@ -237,6 +240,23 @@ class Worker:
             return Completion(task, decide(self.manager, task))
         finally:
             self._deciding = False
+
+    def _decided_on(self, done: Completion) -> Completion:
+        """Add what is decided on a result, where that can be told before the result is recorded."""
+        task, result = done.task, done.outcome
+        if (
+            not self._decisions
+            or self._stopping.is_set()
+            or done.then is not None
+            or not isinstance(task, ActivityTask)
+            or not isinstance(result, ActivityResult)
+        ):
+            return done
+        foreseen = self.manager.backend.foresee(task, result, self.identity)
+        if foreseen is None or foreseen.process.category != self.category:
+            return done
+        then = self._decide(foreseen)
+        return done if isinstance(then.outcome, FailedDecision) else Completion(task, result, then)
 
     def _pause(self, error: BackendUnavailableError) -> None:
         """Wait before trying again; what is finished is kept."""

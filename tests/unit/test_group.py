@@ -121,3 +121,113 @@ def test_a_thread_that_is_interrupted_leaves_the_others_going() -> None:
     with pytest.raises(KeyboardInterrupt):
         grouped.submit([work])
     assert in_threads(20, lambda _: grouped.submit([work])) == [["done"]] * 20
+
+
+def in_thread(act: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def test_a_rider_goes_along_until_there_is_something_for_it() -> None:
+    groups: list[int] = []
+
+    def commit(group: list[Submission]) -> None:
+        groups.append(len(group))
+        for submission in group:
+            submission.results = [[] if len(groups) < 3 else ["task"]]
+
+    grouped = GroupCommit(commit)
+
+    with grouped.riding([work]) as rider:
+        for _ in range(4):
+            grouped.submit([work])
+        rider.sleep(60)
+        results = rider.results
+
+    assert results == [["task"]]
+    assert groups == [2, 2, 2, 1]
+
+
+def test_a_rider_that_leaves_during_a_commit_still_gets_what_that_has_for_it() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        begun.set()
+        assert go.wait(60)
+        for submission in group:
+            submission.results = [["task"]]
+
+    grouped = GroupCommit(commit)
+    riding = grouped.riding([work])
+    rider = riding.__enter__()
+    leader = in_thread(lambda: grouped.submit([work]))
+    assert begun.wait(60)
+    leaving = in_thread(lambda: riding.__exit__(None, None, None))
+    while not rider.leaves:
+        leaving.join(0.001)
+    go.set()
+    for thread in (leader, leaving):
+        thread.join(60)
+        assert not thread.is_alive()
+
+    assert rider.results == [["task"]]
+
+
+def test_a_commit_that_fails_is_no_riders_failure() -> None:
+    failing = True
+
+    def commit(group: list[Submission]) -> None:
+        for submission in group:
+            submission.results = [["task"]]
+        if failing:
+            raise ValueError("no commit")
+
+    grouped = GroupCommit(commit)
+
+    with grouped.riding([work]) as rider:
+        with pytest.raises(ValueError, match="no commit"):
+            grouped.submit([work])
+        assert rider.results == []
+        failing = False
+        grouped.submit([work])
+
+    assert rider.results == [["task"]]
+
+
+def test_riders_can_be_called_to_look_for_themselves_during_a_commit_too() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    grouped = GroupCommit(commit)
+
+    with grouped.riding([work]) as rider:
+        leader = in_thread(lambda: grouped.submit([work]))
+        assert begun.wait(60)
+        grouped.call_riders()
+        rider.sleep(60)
+        go.set()
+        leader.join(60)
+
+    assert rider.results == []
+
+
+def test_who_comes_during_a_commit_looks_again_after_it() -> None:
+    """Its own look may have been too early, and this commit has not taken it along."""
+    begun, go = threading.Event(), threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    grouped = GroupCommit(commit)
+    leader = in_thread(lambda: grouped.submit([work]))
+    assert begun.wait(60)
+
+    with grouped.riding([work]) as rider:
+        go.set()
+        leader.join(60)
+        assert rider._called.acquire(blocking=False)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pyworkflow.backend.base import Backend, Poll
+from pyworkflow.backend.base import Backend, Completion, Poll
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
@@ -170,6 +170,26 @@ class Machine(RuleBasedStateMachine):
         answers = self.both(acts[how])
         if not isinstance(answers[0], PyworkflowError):
             assert answers[0] == answers[1]
+
+    @rule(which=SMALL, wanted=LISTS)
+    def complete_and_decide(self, which: int, wanted: list[tuple[str, int]]) -> None:
+        if not self.activities:
+            return
+        pair = self.activities[-1 - which % len(self.activities)]
+        listed = [DECISIONS[name](n) for name, n in wanted]
+        foreseen: list[DecisionTask | None] = [None, None]
+
+        def act(place: int, backend: Backend) -> None:
+            result = ActivityCompleted(which)
+            task = foreseen[place] = backend.foresee(pair[place], result, "foresighted")
+            then = None if task is None else Completion(task, listed)
+            if error := backend.turn([Completion(pair[place], result, then)]).errors[0]:
+                raise error
+
+        self.both(act)
+        assert [task and task.process for task in foreseen[:1]] == [
+            task and task.process for task in foreseen[1:]
+        ]
 
     @rule(seconds=st.sampled_from([0.5, 5, 10, 30, 60, 1000, -100]))
     def pass_time(self, seconds: float) -> None:

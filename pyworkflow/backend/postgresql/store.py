@@ -4,43 +4,34 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
 from pyworkflow.backend.base import Capability, Poll
-from pyworkflow.backend.group import GroupCommit, Submission
+from pyworkflow.backend.group import GroupCommit, Rider, Submission
 from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
 from pyworkflow.backend.postgresql.errors import is_lost, translated
 from pyworkflow.backend.postgresql.flush import Flush
-from pyworkflow.backend.postgresql.handover import (
-    EMPTY_SECONDS,
-    EmptyQueues,
-    Queue,
-    Standing,
-    StandingPolls,
-    emptied,
-)
 from pyworkflow.backend.postgresql.joined import Joining
 from pyworkflow.backend.postgresql.news import News, channel
 from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.schema import set_up
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.transaction import Job, Writer
 from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.touches import Plan
-from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
-from pyworkflow.errors import BackendReadOnlyError, BackendUnavailableError
+from pyworkflow.errors import BackendReadOnlyError
 from pyworkflow.ids import new_id
-from pyworkflow.ledger.claims import DecisionClaim
-from pyworkflow.task import DecisionTask
+from pyworkflow.task import ActivityTask, DecisionTask
 
 T = TypeVar("T")
 
@@ -49,13 +40,6 @@ READERS = 4
 
 CONTENDED_SECONDS = 0.02
 """Pause before looking again at work that another transaction is busy with."""
-
-
-class _Done:
-    """What a transaction leaves behind."""
-
-    unit: PostgreSQLUnit
-    emptied: Sequence[Queue] = ()
 
 
 class PostgreSQLBackend(Joining):
@@ -97,8 +81,7 @@ class PostgreSQLBackend(Joining):
         }
         self.address = checked(Address(conninfo, schema, domain, listen, prepare))
         self._label = self.address.label
-        self._own_clock = clock is None
-        self._time = 0
+        self._times = Times(clock)
         self._open()
         try:
             with translated(self._label), self._readers.lend() as connection:
@@ -112,84 +95,49 @@ class PostgreSQLBackend(Joining):
         self._writers = Connections(self.address, 1)
         self._readers = Connections(self.address, READERS)
         self._types = TypeCache()
-        self._writer = Writer(self._writers, self._session, self._now, self._types)
+        self._writer = Writer(self._writers, self._session, self._times, self._types)
         self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
-        self._news = News(self.address, self._channel, self._sender, self._wakeups.notify)
+        self._news = News(self.address, self._channel, self._sender, self._rouse)
         # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
         self._saw_work = False
         self._fruitless = False
         self._contended = Backoff(0.001, CONTENDED_SECONDS)
         self._swept = True
-        self._standing = StandingPolls()
-        self._empty = EmptyQueues()
 
     def _session(self, connection: Connection) -> Session:
         return Session(connection, self.address.schema, self._domain)
 
-    def _now(self) -> int | None:
-        """Return the time of the clock that was given, which never goes back; None if the server's counts."""
-        if self._own_clock:
-            return None
-        self._time = max(self._time, self.clock.now())
-        return self._time
+    def _moment(self) -> int | None:
+        return self._times.moment()
 
     # -- writing -------------------------------------------------------------------------------------------------------------------
 
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        self._alive()
-        results = self._group.submit(works)
-        self._tell_observers()
-        return results
-
-    def _commit(self, group: list[Submission]) -> None:
-        plan = Plan()
+    def _commit(self, group: Sequence[Submission]) -> None:
+        plan, riders = Plan(), Plan()
         for submission in group:
-            plan.add(submission.works)
-        standing = self._standing.take()
-        done = _Done()
+            # What was ready before a poll began to ride along, it would have found.
+            (riders if isinstance(submission, Rider) else plan).add(submission.works)
+        units: list[PostgreSQLUnit] = []
 
         def run(unit: PostgreSQLUnit, next_due: int) -> None:
+            units.append(unit)
             unit.deadline = next_due
-            for submission in group:
-                submission.results = self._run(unit, submission.works)
+            unit.expect_no_claim(riders)
+            self._run(unit, group)
             # Somebody else may be doing what is due; then there is nothing to do about it here.
             self._swept = unit.swept > 0 or next_due > unit.now
             if plan.decisions or plan.tasks:
                 self._fruitless = self._saw_work and not any(
                     (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
                 )
-            for poll in standing:
-                poll.serve(unit)
-            done.unit, done.emptied = unit, emptied(unit, plan)
 
-        commits = self._wakeups.commits()
-        committed = False
-        try:
-            with translated(self._label):
-                recorded = self._writer.transact(Job(plan, run, self._farewell))
-            committed = True
-            self._remember(standing, done.unit)
-        finally:
-            self._standing.put_back(committed=committed)
+        with translated(self._label):
+            recorded = self._writer.transact(Job(plan, run, self._farewell))
         if recorded:
             self._news.committed()
-            self._committed(lambda: feed_entries(recorded, 2**62), ends=done.unit.ends())
-            commits += 1
-        self._empty.saw(done.emptied, commits)
-
-    def _remember(self, standing: Sequence[Standing], unit: PostgreSQLUnit) -> None:
-        """Have the histories of what was handed over at hand."""
-        for poll in standing:
-            for claim in chain.from_iterable(poll.results):
-                if (
-                    isinstance(claim, DecisionClaim)
-                    and claim.process.key in unit.staged_processes.new
-                ):
-                    self._histories.begun(claim.process.key, unit.input(claim.process.key))
-        if standing:
-            self._histories.wrote(unit.staged)
+            self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:
         """Tell other OS processes of the commit, if they may wait for it."""
@@ -219,12 +167,10 @@ class PostgreSQLBackend(Joining):
     def _look(self, work: Callable[[StoredUnit], T]) -> T:
         with self._readers.lend() as connection:
             session = self._session(connection)
-            given = self._now()
             _, ((server_time, version),), ((next_due,),) = session.bulk(
                 [("begin_read", {}), ("clock", {}), ("next_due", {})]
             )
-            now = server_time if given is None else given
-            types = self._types.at(version)
+            now, types = self._times.of(server_time), self._types.at(version)
             unit = PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve()))
             unit.deadline = next_due
             seen = work(unit)
@@ -258,38 +204,8 @@ class PostgreSQLBackend(Joining):
             except BackendReadOnlyError:
                 self._swept = False
 
-    def _claim_when_ready(
-        self,
-        polls: Sequence[Poll],
-        works: list[Work],
-        wait: float,
-        stop: Callable[[], bool] | None,
-    ) -> list[Any] | None:
-        if wait <= 0:
-            return super()._claim_when_ready(polls, works, wait, stop)
-        standing = Standing(works)
-
-        def look() -> bool:
-            if standing.results:
-                return True
-            if self._empty.cover(_queues(polls), self._wakeups.commits()):
-                self._due_in = int(EMPTY_SECONDS * SECOND)
-                return False
-            return self._ready(polls)
-
-        ready = False
-        self._standing.add(standing)
-        try:
-            ready = self._wait_for(look, wait, stop)
-        except BackendUnavailableError:
-            # What it got meanwhile must not wait for the end of its lease.
-            if not self._standing.leave(standing):
-                raise
-        claimed = self._standing.leave(standing)
-        return claimed or (self._turn((), works) if ready else None)
-
     def _ready(self, polls: Sequence[Poll]) -> bool:
-        ready = self._seems_ready(_queues(polls))
+        ready = self._seems_ready(polls)
         if ready and self._fruitless:
             # Work is there, and other transactions have it under their locks.
             time.sleep(self._contended.pause())
@@ -299,16 +215,15 @@ class PostgreSQLBackend(Joining):
         self._saw_work = ready
         return ready
 
-    def _seems_ready(self, queues: Sequence[Queue]) -> bool:
-        wanted = {
-            "decisions": [category for kind, category in queues if kind == "decision"],
-            "activities": [category for kind, category in queues if kind == "activity"],
-        }
+    def _seems_ready(self, polls: Sequence[Poll]) -> bool:
+        decisions = [poll.category for poll in polls if poll.kind is DecisionTask]
+        activities = [poll.category for poll in polls if poll.kind is ActivityTask]
 
         def look() -> tuple[int, bool]:
             with self._readers.lend() as connection:
-                values = {"now": self._now(), **wanted}
-                ((now, next_due, ready),) = self._session(connection).rows("look", **values)
+                ((now, next_due, ready),) = self._session(connection).rows(
+                    "look", now=self._times.given(), decisions=decisions, activities=activities
+                )
             return next_due - now, ready
 
         return self._after_what_is_due(look)
@@ -332,10 +247,6 @@ class PostgreSQLBackend(Joining):
         """Open everything anew in a child process: a connection that two programs use is of no use to either."""
         self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
         self._open()
-
-
-def _queues(polls: Sequence[Poll]) -> list[Queue]:
-    return [("decision" if p.kind is DecisionTask else "activity", p.category) for p in polls]
 
 
 _instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()

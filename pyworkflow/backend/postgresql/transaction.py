@@ -14,6 +14,7 @@ from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.prefetch import Prefetch
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQLUnit
 from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import FeedBatch
@@ -56,7 +57,7 @@ class Writer:
     Args:
         connections: Where to get a connection.
         session: Makes a session of one.
-        now: Returns the time of the transaction; None for the server's.
+        times: What time it is.
         types: What is known of the types.
     """
 
@@ -64,12 +65,12 @@ class Writer:
         self,
         connections: Connections,
         session: Callable[[Connection], Session],
-        now: Callable[[], int | None],
+        times: Times,
         types: TypeCache,
     ) -> None:
         self._connections = connections
         self._session = session
-        self._now = now
+        self._times = times
         self._types = types
         self._reserve = Reserve()
         self._receipts: list[str] = []
@@ -113,14 +114,13 @@ class Writer:
     def _attempt(self, job: Job, ids: set[str], keys: set[int], receipt: str) -> list[FeedBatch]:
         with self._connections.lend() as connection:
             session = self._session(connection)
-            given = self._now()
-            prefetch = Prefetch(job.plan, given, ids, keys)
+            prefetch = Prefetch(job.plan, self._times.given(), ids, keys)
             _, ((*_, server_time, version),), *found = session.bulk(
                 [("begin_write", {}), ("prologue", {}), *prefetch.calls]
             )
             unit = PostgreSQLUnit(
                 session,
-                server_time if given is None else given,
+                self._times.of(server_time),
                 self._types.at(version),
                 Locks.NOWAIT,
                 Numbers(self._reserve),

@@ -22,6 +22,7 @@ from pyworkflow.backend.postgresql.rows import (
 )
 from pyworkflow.backend.postgresql.session import Session
 from pyworkflow.backend.staged import Pair, Staged
+from pyworkflow.backend.touches import Plan
 from pyworkflow.ledger.rows import (
     NEVER,
     ActivityRow,
@@ -297,6 +298,13 @@ class PostgreSQLUnit(Looking):
     def _claim(self, table: str, category: str, limit: int) -> list[Values]:
         name = f"{table}_ready" if self.locks is Locks.NONE else f"claim_{table}"
         return self.session.rows(name, category=category, now=self.now, limit=limit)
+
+    def expect_no_claim(self, plan: Plan) -> None:
+        """Have works claim only what this transaction makes ready, from queues in which others of it do not look."""
+        for category in plan.decisions:
+            self.claimable_decisions.setdefault(category, [])
+        for category in plan.tasks:
+            self.claimable_activities.setdefault(category, [])
 
     def claim_decisions(self, category: str, found: Iterable[Values]) -> None:
         """Keep decisions that wait in a queue, with their processes."""

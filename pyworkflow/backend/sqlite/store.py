@@ -5,10 +5,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Condition, RLock
+from threading import RLock
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Capability
+from pyworkflow.backend.group import GroupCommit, Submission
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor
 from pyworkflow.backend.sqlite.connection import (
@@ -24,27 +25,15 @@ from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
 from pyworkflow.backend.sqlite.wake import WakeFile
 from pyworkflow.backend.stored import StoredBackend
-from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode
-from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
+from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 
 T = TypeVar("T")
 
 REACHED_EVERY = 10 * SECOND
 """How often the time that the database has reached is written down, for the next boot."""
-
-
-class _Submission:
-    """Works of one thread that wait for the next commit."""
-
-    __slots__ = ("done", "error", "results", "works")
-
-    def __init__(self, works: Sequence[Work]) -> None:
-        self.works = works
-        self.results: list[Any] = []
-        self.error: BaseException | None = None
-        self.done = False
 
 
 class SQLiteBackend(StoredBackend):
@@ -74,9 +63,7 @@ class SQLiteBackend(StoredBackend):
         _instances.add(self)
 
     def _open(self) -> None:
-        self._queue: list[_Submission] = []
-        self._turns = Condition()
-        self._leading = False
+        self._group = GroupCommit(self._commit)
         self._leader = RLock()
         self._reading = RLock()
         self._reached = 0
@@ -132,58 +119,23 @@ class SQLiteBackend(StoredBackend):
 
     # -- writing -------------------------------------------------------------------------------------------------------------------
 
-    def _write(self, works: Sequence[Work]) -> list[Any]:
-        self._alive()
-        submission = _Submission(works)
-        # One thread commits for all who have come by then. Those whose work is done must not wait for its successor's commit.
-        leads = False
-        try:
-            with self._turns:
-                self._queue.append(submission)
-                while self._leading and not submission.done:
-                    self._turns.wait()
-                if not submission.done:
-                    leads = self._leading = True
-            if leads:
-                with self._leader:
-                    with self._turns:
-                        batch, self._queue = self._queue, []
-                    self._commit(batch)
-        finally:
-            if leads:
-                with self._turns:
-                    self._leading = False
-                    self._turns.notify_all()
-        self._tell_observers()
-        if submission.error is not None:
-            raise submission.error
-        return submission.results
-
-    def _commit(self, batch: list[_Submission]) -> None:
-        try:
+    def _commit(self, group: Sequence[Submission]) -> None:
+        with self._leader:
             with translated(self.path):
-                unit = self._transaction(batch)
-        except BaseException as error:
-            for submission in batch:
-                submission.error, submission.done = error, True
-            if not isinstance(error, PyworkflowError):
-                raise
-            return
-        for submission in batch:
-            submission.done = True
-        if self._wake is not None:
-            self._wake.touch()
-        self._committed(lambda: feed_entries(unit.recorded(), 2**62), ends=unit.ends())
+                unit = self._transaction(group)
+            if self._wake is not None:
+                self._wake.touch()
+            self._committed(unit, lambda: feed_entries(unit.recorded(), 2**62))
 
-    def _transaction(self, batch: list[_Submission]) -> SQLiteUnit:
+    def _transaction(self, group: Sequence[Submission]) -> SQLiteUnit:
         if self._ticket is not None:
             self._ticket.acquire()
         try:
             self._writer.execute("begin immediate")
             try:
                 unit = SQLiteUnit(self._writer, self._now(), self._still_good())
-                for submission in batch:
-                    submission.results = self._run(unit, submission.works)
+                unit.expect([work for submission in group for work in submission.works])
+                self._run(unit, group)
                 unit.flush()
                 if unit.now - self._reached > REACHED_EVERY:
                     self._reached = unit.now
@@ -205,8 +157,11 @@ class SQLiteBackend(StoredBackend):
         before, self._version = self._version, self._writer.execute("pragma data_version").get
         return kept if before == self._version else None
 
+    def _moment(self) -> int:
+        return max(self._time, self.clock.now())
+
     def _now(self) -> int:
-        self._time = max(self._time, self.clock.now())
+        self._time = self._moment()
         return self._time
 
     # -- reading -------------------------------------------------------------------------------------------------------------------
@@ -223,9 +178,9 @@ class SQLiteBackend(StoredBackend):
                 self._reader.execute("rollback")
 
     def _prepare_to_wait(self) -> None:
-        if self._wake is not None and self._wake.watch(self._wakeups.notify):
+        if self._wake is not None and self._wake.watch(self._rouse):
             # What was committed before that was not heard of.
-            self._wakeups.notify()
+            self._rouse()
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -24,7 +24,8 @@ from pyworkflow.backend.sqlite.rows import (
     timer_values,
 )
 from pyworkflow.backend.staged import Staged, fed
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.touches import Planned
+from pyworkflow.backend.unit import FeedBatch, Work
 from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
     NEVER,
@@ -64,9 +65,12 @@ class SQLiteUnit(Looking):
 
     # -- reading ahead -------------------------------------------------------------------------------------------------------------
 
-    def expect(self, decisions: Sequence[int], activities: Sequence[int]) -> None:
-        read = self._fetch(self.staged_activities, "get_activity", activities, activity_from)
-        keys = [*decisions, *(row.key for row in read)]
+    def expect(self, works: Sequence[Work]) -> None:
+        """Read at once what works say that they will ask for."""
+        touched = [work.touches for work in works if isinstance(work, Planned)]
+        numbers = [number for touches in touched for number in touches.numbers]
+        read = self._fetch(self.staged_activities, "get_activity", numbers, activity_from)
+        keys = [*(key for touches in touched for key in touches.keys), *(row.key for row in read)]
         self._fetch(self.staged_processes, "process_by_key", keys, process_from)
         self._fetch(self.staged_decisions, "get_decision", keys, decision_from)
 

@@ -1,0 +1,147 @@
+"""What becomes of tasks: from the port's values to works, with everything checked that can be before a transaction begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Raw, structs
+
+from pyworkflow.backend.base import Completion, FailedDecision
+from pyworkflow.backend.requests import activity_lease, decision_lease
+from pyworkflow.backend.touches import Planned, Touches
+from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.codec import Json
+from pyworkflow.decision import (
+    CancelActivity,
+    CancelTimer,
+    Decision,
+    RequestCancelProcess,
+    ScheduleActivity,
+    ScheduleLambda,
+    SignalProcess,
+    StartChildProcess,
+    Timer,
+)
+from pyworkflow.errors import InvalidRequestError, UnseenEventsError
+from pyworkflow.event import ActivityEvent, DecisionStartedEvent
+from pyworkflow.ledger import claims
+from pyworkflow.ledger.activities import complete_activity
+from pyworkflow.ledger.decide import Foreseen, complete_and_decide, complete_decision
+from pyworkflow.result import (
+    ActivityCanceled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityResult,
+    ActivityTimedOut,
+)
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.values import MAX_TEXT, check_payload, check_text
+
+
+def completion(done: Completion) -> Work:
+    """Return the work that records what became of a task.
+
+    Raises:
+        PyworkflowError: The outcome is not acceptable, whatever the state of the task.
+    """
+    task, outcome = done.task, done.outcome
+    if isinstance(task, ActivityTask):
+        number, token = activity_lease(task)
+        result = checked_result(outcome)
+        activity_id = task.activity_execution.id
+        if done.then is not None:
+            return _decided_on(done.then, number, token, activity_id, result)
+        return Planned(
+            lambda unit: complete_activity(unit, number, token, activity_id, result),
+            Touches(numbers=(number,)),
+        )
+    key, token = decision_lease(task)
+    if isinstance(outcome, FailedDecision):
+        reason = check_text(outcome.reason, "reason") or "the decider failed"
+        details = _details(outcome.details)
+        return Planned(
+            lambda unit: claims.fail_decision(unit, key, token, reason, details),
+            Touches(keys=(key,)),
+        )
+    if isinstance(outcome, ActivityResult):
+        raise InvalidRequestError("outcome of a decision task", f"cannot be {outcome!r}")
+    return _decided(key, token, list(outcome))
+
+
+def _decided(key: int, token: str, decisions: list[Decision]) -> Work:
+    def work(unit: StoredUnit) -> UnseenEventsError | None:
+        if complete_decision(unit, key, token, decisions):
+            return None
+        # Returned, not raised: refusing has changed the history.
+        reason = "events came that its decider has not seen; it is decided again"
+        return UnseenEventsError(decisions[-1].type, reason)
+
+    return Planned(work, _touched(key, decisions))
+
+
+def _decided_on(
+    then: Completion, number: int, token: str, activity_id: str, result: ActivityResult
+) -> Work:
+    """Return the work that records a result together with the decision that was foreseen."""
+    assert isinstance(then.task, DecisionTask)  # noqa: S101 - as `foresee` returned it
+    assert isinstance(then.outcome, Sequence)  # noqa: S101 - a failure is not foreseen
+    history = then.task.process.history
+    ended, started = history[-2], history[-1]
+    assert isinstance(ended, ActivityEvent)  # noqa: S101
+    assert isinstance(started, DecisionStartedEvent)  # noqa: S101
+    decisions = list(then.outcome)
+    foreseen = Foreseen(ended, started, len(history), decisions)
+    touches = _touched(int(then.task.context["key"]), decisions)
+    return Planned(
+        lambda unit: complete_and_decide(unit, number, token, activity_id, result, foreseen),
+        structs.replace(touches, numbers=(number,)),
+    )
+
+
+def _touched(key: int, decisions: list[Decision]) -> Touches:
+    # Nothing has been checked yet: the list may hold anything.
+    ids: list[Any] = []
+    activities: list[tuple[int, Any]] = []
+    timers: list[tuple[int, Any]] = []
+    for decision in decisions:
+        if isinstance(decision, ScheduleActivity | CancelActivity | ScheduleLambda):
+            activities.append((key, decision.id))
+        elif isinstance(decision, Timer | CancelTimer):
+            timers.append((key, decision.id))
+        elif isinstance(decision, SignalProcess | RequestCancelProcess):
+            ids.append(decision.process_id)
+        elif isinstance(decision, StartChildProcess):
+            ids.append(decision.process.id)
+    closing = bool(decisions) and getattr(decisions[-1], "closing", False)
+    return Touches(
+        ids=tuple(i for i in ids if isinstance(i, str)),
+        keys=(key,),
+        closing=(key,) if closing else (),
+        activities=tuple(pair for pair in activities if isinstance(pair[1], str)),
+        timers=tuple(pair for pair in timers if isinstance(pair[1], str)),
+    )
+
+
+def checked_result(result: object) -> ActivityResult:
+    """Return a result as it is recorded.
+
+    Raises:
+        PayloadError: Its value is not acceptable.
+        InvalidRequestError: It is no result.
+    """
+    if isinstance(result, ActivityCompleted):
+        return ActivityCompleted(Raw(check_payload(result.result, "result")))
+    if isinstance(result, ActivityFailed):
+        reason = check_text(result.reason, "reason")
+        return ActivityFailed(reason, _details(result.details), result.type_name)
+    if isinstance(result, ActivityCanceled):
+        return ActivityCanceled(_details(result.details))
+    if isinstance(result, ActivityTimedOut):
+        return ActivityTimedOut(_details(result.details))
+    raise InvalidRequestError("activity result", f"{result!r} is none")
+
+
+def _details(details: Json) -> Json:
+    if isinstance(details, str):
+        return check_text(details, "details") if len(details) <= MAX_TEXT else details[-MAX_TEXT:]
+    check_payload(details, "details")
+    return details

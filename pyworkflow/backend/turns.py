@@ -1,0 +1,237 @@
+"""Tasks: handing them out, and what becomes of them, for all backends that keep their own state."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from pyworkflow.activity import ActivityExecution
+from pyworkflow.backend import requests
+from pyworkflow.backend.base import Completion, FailedDecision, FeedEntry, Poll, Turn
+from pyworkflow.backend.completions import completion
+from pyworkflow.backend.histories import HistoryCache
+from pyworkflow.backend.reading import open_process
+from pyworkflow.backend.touches import Planned, Touches
+from pyworkflow.backend.transactions import Transactions
+from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.clock import Clock, to_datetime
+from pyworkflow.codec import Json, encode
+from pyworkflow.decision import Decision
+from pyworkflow.errors import PayloadError, PyworkflowError
+from pyworkflow.event import ActivityEvent, DecisionStartedEvent, Event
+from pyworkflow.history import History
+from pyworkflow.ledger import claims
+from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
+from pyworkflow.ledger.lifecycle import plain
+from pyworkflow.result import ActivityCompleted, ActivityResult
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.values import check_payload
+
+POLLER_SECONDS = 60
+"""Somebody who has polled a queue within these seconds counts as polling it."""
+
+
+class Turns(Transactions):
+    """The part of a backend that deals with tasks."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._histories = HistoryCache()
+        self._polled: dict[tuple[str, str, str], float] = {}
+
+    def turn(
+        self,
+        completions: Sequence[Completion] = (),
+        polls: Sequence[Poll] = (),
+        wait: float = 0,
+        stop: Callable[[], bool] | None = None,
+    ) -> Turn:
+        """Complete some tasks and ask for others, together."""
+        self._alive()
+        errors: list[PyworkflowError | None] = [None] * len(completions)
+        works: list[Work] = []
+        places: list[int] = []
+        for place, done in enumerate(completions):
+            try:
+                works.append(completion(done))
+                places.append(place)
+            except PyworkflowError as error:
+                errors[place] = error
+        works.extend(self._sightings(polls))
+        wanted = [requests.poll(poll) for poll in polls]
+        results = self._write([*works, *wanted]) if works else []
+        for place, result in zip(places, results, strict=False):
+            errors[place] = result if isinstance(result, PyworkflowError) else None
+        tasks = self._tasks(results[len(works) :])
+        if polls and not tasks and not completions:
+            tasks = self._tasks(self._claimed(polls, wanted, time.monotonic() + wait, stop))
+        return Turn(errors, tasks)
+
+    def _claimed(
+        self,
+        polls: Sequence[Poll],
+        wanted: Sequence[Work],
+        end: float,
+        stop: Callable[[], bool] | None,
+    ) -> list[Any]:
+        """Return what polls have claimed, as soon as that is something.
+
+        An idle poll costs a look, not a transaction. Then it rides along with the commits of this backend object: what they make ready
+        is claimed by the same transaction.
+        """
+        while not (stop is not None and stop()):
+            self._alive()
+            with self._group.riding(wanted) as rider:
+                ready = self._ready(polls)
+                left = end - time.monotonic()
+                if not ready and left > 0 and not (stop is not None and stop()):
+                    self._prepare_to_wait()
+                    rider.sleep(self._nap(left))
+            if any(rider.results):
+                return rider.results
+            if ready and any(claimed := self._write(wanted)):
+                return claimed
+            if left <= 0:
+                # What is ready may be in other transactions' hands.
+                break
+        return []
+
+    def _ready(self, polls: Sequence[Poll]) -> bool:
+        return self._read(lambda unit: _some_ready(unit, polls))
+
+    def _committed(self, unit: StoredUnit, entries: Callable[[], list[FeedEntry]]) -> None:
+        self._histories.wrote(unit.staged)
+        super()._committed(unit, entries)
+
+    def _sightings(self, polls: Sequence[Poll]) -> list[Work]:
+        """Let people know who polls what, but seldom: it costs a commit."""
+        works: list[Work] = []
+        now = time.monotonic()
+        for poll in polls:
+            kind = "decision" if poll.kind is DecisionTask else "activity"
+            key = (kind, poll.category, poll.identity or "anonymous")
+            if now - self._polled.get(key, -POLLER_SECONDS) > POLLER_SECONDS / 3:
+                self._polled[key] = now
+                works.append(partial(_saw, key))
+        return works
+
+    def _tasks(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
+        tasks: list[ActivityTask | DecisionTask] = []
+        decided: list[DecisionClaim] = []
+        for result in results:
+            if isinstance(result, PyworkflowError):
+                raise result
+            for claim in result:
+                if isinstance(claim, ActivityClaim):
+                    tasks.append(requests.activity_task(claim))
+                else:
+                    decided.append(claim)
+        if decided:
+            tasks.extend(self._decision_tasks(decided))
+        return tasks
+
+    def _decision_tasks(self, claims: list[DecisionClaim]) -> list[DecisionTask]:
+        known = {
+            claim.process.key: self._histories.known(claim.process.key, claim.started_seq)
+            for claim in claims
+        }
+        missing = [claim for claim in claims if known[claim.process.key] is None]
+        if missing:
+            read = self._snapshot(partial(self._missing, missing))
+            known.update((c.process.key, found) for c, found in zip(missing, read, strict=True))
+        return [self._decision_task(claim, known[claim.process.key]) for claim in claims]
+
+    def _decision_task(
+        self, claim: DecisionClaim, known: tuple[History, bytes] | None
+    ) -> DecisionTask:
+        assert known is not None  # noqa: S101 - what was not known has been read
+        process = open_process(claim.process, *known)
+        self._histories.shown(claim.process.key, process)
+        return requests.decision_task(claim, process)
+
+    def _missing(
+        self, claims: list[DecisionClaim], unit: StoredUnit
+    ) -> list[tuple[History, bytes]]:
+        keys = [claim.process.key for claim in claims]
+        unit.expect_histories([(key, self._histories.have(key)) for key in keys])
+        return [
+            self._histories.upto(unit, claim.process.key, claim.started_seq) for claim in claims
+        ]
+
+    def foresee(
+        self, task: ActivityTask, result: ActivityResult, identity: str | None = None
+    ) -> DecisionTask | None:
+        """Return the decision that a result will call for."""
+        now, key = self._moment(), task.context.get("key")
+        if now is None or key is None or not isinstance(result, ActivityCompleted):
+            return None
+        moment = to_datetime(now)
+        try:
+            # As a decider would read it.
+            told = ActivityCompleted(plain(encode(result.result)))
+        except PayloadError:
+            return None
+
+        def happens(execution: ActivityExecution) -> list[Event]:
+            return [
+                ActivityEvent(execution, told, datetime=moment),
+                DecisionStartedEvent(identity=identity, datetime=moment),
+            ]
+
+        process = self._histories.foresee(key, task.activity_execution.id, happens)
+        return None if process is None else DecisionTask(process, {"key": key})
+
+    def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:
+        """Record a sign of life."""
+        number, token = requests.activity_lease(task)
+        data = None if details is None else check_payload(details, "heartbeat details")
+        name = task.activity_execution.id
+        beat: bool = self._do(
+            Planned(
+                lambda unit: claims.heartbeat(unit, number, token, name, data),
+                Touches(numbers=(number,)),
+            )
+        )
+        return beat
+
+    def complete_decision_task(
+        self, task: DecisionTask, decisions: Decision | Iterable[Decision]
+    ) -> None:
+        """Record the decisions of a task."""
+        listed = [decisions] if isinstance(decisions, Decision) else list(decisions)
+        self._do(completion(Completion(task, listed)))
+
+    def complete_activity_task(self, task: ActivityTask, result: ActivityResult) -> None:
+        """Record the result of an activity."""
+        self._do(completion(Completion(task, result)))
+
+    def fail_decision_task(self, task: DecisionTask, reason: str, details: Json = None) -> None:
+        """Tell that a decider failed."""
+        self._do(completion(Completion(task, FailedDecision(reason, details))))
+
+    def extend_leases(
+        self, tasks: Sequence[ActivityTask | DecisionTask], lease: float | None
+    ) -> list[bool]:
+        """Keep tasks for longer."""
+        if not tasks:
+            return []
+        works: list[Work] = [requests.extension(task, lease) for task in tasks]
+        return [result is True for result in self._write(works)]
+
+    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+        """Give tasks back."""
+        if tasks:
+            self._write([requests.release(task) for task in tasks])
+
+
+def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
+    unit.saw(*seen)
+
+
+def _some_ready(unit: StoredUnit, polls: Sequence[Poll]) -> bool:
+    return any(
+        unit.ready_decisions(poll.category, 1)
+        if poll.kind is DecisionTask
+        else unit.ready_activities(poll.category, 1)
+        for poll in polls
+    )

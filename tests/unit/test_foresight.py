@@ -1,0 +1,164 @@
+"""What is decided before it is recorded, and claimed by another's commit."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pyworkflow.backend.base import Completion, FeedEntry, Poll
+from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend.stored import StoredBackend
+from pyworkflow.decision import CompleteProcess, Decision, ScheduleActivity, Timer
+from pyworkflow.process import Process
+from pyworkflow.result import ActivityCompleted, ActivityFailed
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.testing.clock import FakeClock
+
+RESULT = ActivityCompleted({"paid": True})
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[StoredBackend]:
+    kept = request.param == "memory"
+    with closing(MemoryBackend(clock) if kept else SQLiteBackend(":memory:", clock=clock)) as made:
+        made.register_workflow("order")
+        made.register_activity("charge")
+        yield made
+
+
+def decided(backend: StoredBackend, *decisions: Decision) -> None:
+    """Start the process ``p`` and decide it for the first time."""
+    backend.start_process(Process("order", "p", 7))
+    task = backend.poll_decision_task()
+    assert task is not None
+    backend.complete_decision_task(task, decisions)
+
+
+def claimed(backend: StoredBackend) -> ActivityTask:
+    task = backend.poll_activity_task()
+    assert task is not None
+    return task
+
+
+def told(backend: StoredBackend) -> list[str]:
+    return [event.type for event in backend.history("p")]
+
+
+def test_a_result_and_the_decision_on_it_are_one_commit(
+    backend: StoredBackend, clock: FakeClock
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"))
+    task = claimed(backend)
+    clock.advance(1)
+    foreseen = backend.foresee(task, RESULT, "me")
+    assert foreseen is not None
+    shown = list(foreseen.process.history)
+    commits: list[list[FeedEntry]] = []
+    backend.observe(commits.append)
+
+    then = Completion(foreseen, [CompleteProcess("done")])
+    turn = backend.turn([Completion(task, RESULT, then)], [Poll(DecisionTask)])
+
+    assert (turn.errors, turn.tasks) == ([None], [])
+    assert [[e.event.type for e in entries] for entries in commits] == [
+        ["activity", "decision_started", "decision"]
+    ]
+    recorded = backend.history("p")
+    assert recorded[:-1] == shown
+    assert [e.datetime for e in recorded[:-1]] == [e.datetime for e in shown]
+    assert backend.process_by_id("p").result is not None
+    assert backend.check() == []
+
+
+def test_what_was_decided_is_dropped_if_something_else_has_happened(
+    backend: StoredBackend,
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"))
+    task = claimed(backend)
+    foreseen = backend.foresee(task, RESULT)
+    assert foreseen is not None
+    backend.signal_process("p", "hurry")
+
+    then = Completion(foreseen, [CompleteProcess("done")])
+    turn = backend.turn([Completion(task, RESULT, then)], [Poll(DecisionTask)])
+
+    assert turn.errors == [None]
+    assert told(backend)[-3:] == ["signal", "activity", "decision_started"]
+    (again,) = turn.tasks
+    assert isinstance(again, DecisionTask)
+    assert [e.type for e in again.process.unseen_events()][-2:] == ["signal", "activity"]
+    assert backend.check() == []
+
+
+def test_a_decision_that_cannot_apply_is_asked_for_again(backend: StoredBackend) -> None:
+    decided(backend, ScheduleActivity("charge", "a"))
+    task = claimed(backend)
+    foreseen = backend.foresee(task, RESULT)
+    assert foreseen is not None
+
+    then = Completion(foreseen, [ScheduleActivity("unheard of")])
+    turn = backend.turn([Completion(task, RESULT, then)], [Poll(DecisionTask)])
+
+    assert turn.errors == [None]
+    assert told(backend)[-2:] == ["activity", "decision_started"]
+    assert len(turn.tasks) == 1
+
+
+@pytest.mark.parametrize("result", [ActivityFailed("no"), ActivityCompleted(object())])
+def test_only_what_is_certain_to_be_recorded_is_foreseen(
+    backend: StoredBackend, result: ActivityCompleted
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"))
+
+    assert backend.foresee(claimed(backend), result) is None
+
+
+def test_nothing_is_foreseen_where_another_activity_is_open(backend: StoredBackend) -> None:
+    decided(backend, ScheduleActivity("charge", "a"), ScheduleActivity("charge", "b"))
+
+    assert backend.foresee(claimed(backend), RESULT) is None
+
+
+def test_a_chain_of_foreseen_decisions_costs_no_reading(backend: StoredBackend) -> None:
+    decided(backend, ScheduleActivity("charge", "a"), Timer(3600))
+    for _ in range(20):
+        task = claimed(backend)
+        foreseen = backend.foresee(task, RESULT)
+        assert foreseen is not None
+        then = Completion(foreseen, [ScheduleActivity("charge", "a")])
+        assert backend.turn([Completion(task, RESULT, then)]).errors == [None]
+
+    assert told(backend) == [
+        *("process_started", "decision_started", "decision", "decision"),
+        *(["activity_started", "activity", "decision_started", "decision"] * 20),
+    ]
+    assert len(backend.process_by_id("p").unfinished_activities()) == 1
+    assert backend.check() == []
+
+
+def test_an_idle_poll_claims_with_the_commit_that_makes_something_ready(
+    backend: StoredBackend,
+) -> None:
+    commits: list[list[FeedEntry]] = []
+    backend.observe(commits.append)
+    tasks: list[object] = []
+    poll = Poll(DecisionTask)
+    idle = threading.Thread(target=lambda: tasks.extend(backend.turn([], [poll], 60).tasks))
+    idle.start()
+    while not backend._group._riders:
+        idle.join(0.001)
+
+    backend.start_process(Process("order", "p", 7))
+    idle.join(60)
+
+    assert [type(task) for task in tasks] == [DecisionTask]
+    assert [[e.event.type for e in entries] for entries in commits if entries] == [
+        ["process_started", "decision_started"]
+    ]

@@ -80,8 +80,7 @@ def test_a_transaction_asks_twice_however_much_it_does(
             Poll(ActivityTask, limit=60),
         )
         assert len(work) == 60
-        # And three for the numbers of sixty activities, which are fetched in growing lots.
-        assert len(asked) == 5, asked
+        assert len(asked) == 2, asked
         decisions = turn(
             [Completion(task, ActivityCompleted(1)) for task in work], Poll(DecisionTask, limit=20)
         )

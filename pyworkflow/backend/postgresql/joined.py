@@ -98,14 +98,15 @@ class Joining(StoredBackend):
         ((server_time, version),) = session.rows("clock")
         # A savepoint: what is refused leaves the caller's transaction as it was.
         with connection.transaction():
+            numbers = Numbers(Reserve())
             unit = PostgreSQLUnit(
                 session,
                 self._times.of(server_time),
                 self._types.at(version),
                 Locks.WAIT,
-                Numbers(Reserve()),
+                numbers,
             )
-            prefetch = Prefetch(plan, self._times.given())
+            prefetch = Prefetch(plan, numbers, self._times.given())
             prefetch.load(unit, session.bulk(prefetch.calls))
             work(unit)
             if calls := Flush(unit).calls:

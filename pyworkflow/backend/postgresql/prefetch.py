@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+from pyworkflow.backend.postgresql.numbers import Numbers
 from pyworkflow.backend.postgresql.rows import SignalValues, Values, as_json, pairs, storable
 from pyworkflow.backend.postgresql.session import Call
 from pyworkflow.backend.postgresql.unit import PostgreSQLUnit
@@ -15,15 +16,22 @@ class Prefetch:
 
     Args:
         plan: What they will touch.
+        numbers: Where new numbers are kept.
         now: The time of the transaction; None for the server's.
         ids: Further processes to lock, by their ids.
         keys: Further processes to lock.
     """
 
     def __init__(
-        self, plan: Plan, now: int | None, ids: Iterable[str] = (), keys: Iterable[int] = ()
+        self,
+        plan: Plan,
+        numbers: Numbers,
+        now: int | None,
+        ids: Iterable[str] = (),
+        keys: Iterable[int] = (),
     ) -> None:
         self._plan = plan
+        self._numbers = numbers
         self._ids = {i for i in {*plan.ids, *ids} if storable(i)}
         self._keys = {*plan.keys, *keys}
         self._activities = sorted(p for p in plan.activities if storable(p[1]))
@@ -61,6 +69,8 @@ class Prefetch:
             calls["links"] = ("links", {"keys": list(plan.closing)})
         if plan.starts:
             calls["starts"] = ("new_keys", {"count": plan.starts})
+        if missing := self._numbers.missing(len(self._activities)):
+            calls["new"] = ("new_numbers", {"count": missing})
         # After the locks that are waited for: nobody waits while holding one of these.
         for category, limit in plan.decisions.items():
             values = {"category": category, "now": now, "limit": limit}
@@ -90,7 +100,8 @@ class Prefetch:
         )
         unit.loaded_children(found.get("links", ()))
         self._load_signals(unit, latest, found.get("signals", ()))
-        unit.numbers.keep_keys(found.get("starts", ()))
+        self._numbers.keep_keys(found.get("starts", ()))
+        self._numbers.keep_activities(found.get("new", ()))
         for name in self._ids:
             unit.know(name, latest.get(name))
         for category in self._plan.decisions:

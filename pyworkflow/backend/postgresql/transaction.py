@@ -114,7 +114,8 @@ class Writer:
     def _attempt(self, job: Job, ids: set[str], keys: set[int], receipt: str) -> list[FeedBatch]:
         with self._connections.lend() as connection:
             session = self._session(connection)
-            prefetch = Prefetch(job.plan, self._times.given(), ids, keys)
+            numbers = Numbers(self._reserve)
+            prefetch = Prefetch(job.plan, numbers, self._times.given(), ids, keys)
             _, ((*_, server_time, version),), *found = session.bulk(
                 [("begin_write", {}), ("prologue", {}), *prefetch.calls]
             )
@@ -123,7 +124,7 @@ class Writer:
                 self._times.of(server_time),
                 self._types.at(version),
                 Locks.NOWAIT,
-                Numbers(self._reserve),
+                numbers,
             )
             job.run(unit, prefetch.load(unit, found))
             flush = Flush(unit)

@@ -14,8 +14,8 @@ import msgspec
 
 BATCH = 100
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder().decode
 
 DECISION, ACTIVITY = 0, 1
 
@@ -64,6 +64,10 @@ class Store(Protocol):
         """Return the events after the first `since`."""
         ...
 
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
 
 class MemoryStore:
     """Dicts and a deque."""
@@ -77,13 +81,13 @@ class MemoryStore:
         first = len(self.histories)
         for given in inputs:
             pid = len(self.histories)
-            self.histories.append([_encode(("started", given))])
+            self.histories.append([encode(("started", given))])
             self.queued.append(True)
             self.queue.append((0, DECISION, pid, None))
         return list(range(first, len(self.histories)))
 
     def signal(self, pids: list[int], data: Any) -> None:
-        body = _encode(("signal", data))
+        body = encode(("signal", data))
         for pid in pids:
             self.histories[pid].append(body)
             self._wake(pid)
@@ -110,6 +114,9 @@ class MemoryStore:
     def events(self, pid: int, since: int) -> list[bytes]:
         return self.histories[pid][since:]
 
+    def close(self) -> None:
+        pass
+
 
 class SQLiteStore:
     """Four tables, full durability, one transaction a round."""
@@ -127,13 +134,13 @@ class SQLiteStore:
             self.db.executemany(
                 "insert into proc (id, seq, queued) values (?, 1, 1)", [(p,) for p in pids]
             )
-            bodies = [(p, _encode(("started", i))) for p, i in zip(pids, inputs, strict=True)]
+            bodies = [(p, encode(("started", i))) for p, i in zip(pids, inputs, strict=True)]
             self.db.executemany("insert into hist values (?, 1, ?)", bodies)
             self.db.executemany("insert into queue (kind, pid) values (0, ?)", [(p,) for p in pids])
         return pids
 
     def signal(self, pids: list[int], data: Any) -> None:
-        body = _encode(("signal", data))
+        body = encode(("signal", data))
         with self.db:
             for pid in pids:
                 seq, queued = next(
@@ -197,6 +204,9 @@ class SQLiteStore:
         )
         return [row[0] for row in found]
 
+    def close(self) -> None:
+        self.db.close()
+
 
 class Loop:
     """Decider and activities in one: rounds until nothing is left."""
@@ -216,10 +226,10 @@ class Loop:
             ]
 
     def _activity(self, row: Row) -> Done:
-        given = _decode(row[3] or b"null")
+        given = decode(row[3] or b"null")
         done = Done(row[0], ACTIVITY, row[2])
         result = {"order": given["order"], "step": given.get("step", 0) + 1, "ok": True}
-        done.events.append(_encode(("done", result)))
+        done.events.append(encode(("done", result)))
         self.stamps.append(time.perf_counter())
         return done
 
@@ -230,7 +240,7 @@ class Loop:
         state = self.states.setdefault(pid, {})
         done = Done(row[0], DECISION, pid, seen)
         for body in bodies:
-            kind, data = _decode(body)
+            kind, data = decode(body)
             self._react(done, state, kind, data)
         self.cursors[pid] += len(done.events)
         return done
@@ -253,10 +263,10 @@ class Loop:
             self._complete(done, data)
 
     def _schedule(self, done: Done, data: Any) -> None:
-        body = _encode(data)
-        done.events.append(_encode(("scheduled", data)))
+        body = encode(data)
+        done.events.append(encode(("scheduled", data)))
         done.scheduled.append(body)
 
     def _complete(self, done: Done, data: Any) -> None:
-        done.final = _encode(data)
-        done.events.append(_encode(("complete", data)))
+        done.final = encode(data)
+        done.events.append(encode(("complete", data)))

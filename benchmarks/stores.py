@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from benchmarks.raw import MemoryStore, SQLiteStore
 from benchmarks.raw import Store as RawStore
+from benchmarks.raw_postgresql import PostgreSQLStore
 from benchmarks.servers import PostgreSQL, postgresql
 
 
@@ -88,5 +89,5 @@ def postgresql_size(url: str) -> int:
 STORES = [
     Store("memory", memory, lambda url: MemoryStore()),
     Store("SQLite", sqlite_file, lambda url: SQLiteStore(path_of(url)), sqlite_size),
-    Store("PostgreSQL", postgresql_database, None, postgresql_size),
+    Store("PostgreSQL", postgresql_database, PostgreSQLStore, postgresql_size),
 ]

@@ -143,6 +143,9 @@ class GroupCommit:
 
     def _set_down(self, served: bool) -> None:
         """Let riders go for whom there was something, or who want to; called under the lock."""
+        for rider in self._riders:
+            # It came during this commit, and may have looked before its end.
+            rider.call()
         for rider in self._taken:
             if not served:
                 # It was not their commit that has failed.

@@ -7,9 +7,9 @@ import pytest
 
 from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.postgresql.rows import pairs
-from pyworkflow.backend.postgresql.session import Session, statements
+from pyworkflow.backend.postgresql.session import statements
+from pyworkflow.backend.postgresql.wire import literal, numbered
 from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.testing.clock import FakeClock
 from tests.postgresql import Server
 
 FUTURE = 4 * 10**15
@@ -36,6 +36,9 @@ insert into {schema}.signal_receipt select n, 's' from generate_series(1, {rows}
 
 KEYS: dict[str, Any] = {"keys": list(range(1, 400, 4))}
 PAIRS: dict[str, Any] = {"pairs": pairs((n, "a") for n in range(1, 400, 4))}
+TOUCHED: dict[str, Any] = {
+    "keys": [1, 5], "ids": [f"p{n}" for n in range(100)], "numbers": [9, 13], "closing": [17],
+}  # fmt: skip
 QUEUE: dict[str, Any] = {"category": "default", "now": FUTURE, "limit": 20}
 DUE: dict[str, Any] = {"now": FUTURE + 5, "limit": 1000}
 LIST: dict[str, Any] = {
@@ -44,10 +47,9 @@ LIST: dict[str, Any] = {
 
 HOT: dict[str, dict[str, Any]] = {
     "next_due": {},
-    "latest_runs": {"ids": [f"p{n}" for n in range(100)]},
-    "owners": {"numbers": KEYS["keys"]},
-    "parents": KEYS,
-    "lock_processes": KEYS,
+    "look": {"decisions": ["default"], "activities": ["default", "other"], "now": FUTURE},
+    "lock_processes": TOUCHED,
+    "decisions_touched": TOUCHED,
     "process_by_key_nowait": {"key": 5},
     "process_by_id_nowait": {"id": "p5"},
     "process_by_run": {"id": "p5", "run": 1},
@@ -87,6 +89,7 @@ HOT: dict[str, dict[str, Any]] = {
     "links": KEYS,
     "children_of": KEYS,
     "signals_named": PAIRS,
+    "signals_told": {"told": '[{"process": "p5", "id": "s"}]'},
     "signals_of": KEYS,
     "drop_decisions": KEYS,
     "drop_activities": KEYS,
@@ -108,7 +111,7 @@ HOT: dict[str, dict[str, Any]] = {
 
 # Of few rows by their nature, or of all rows on purpose.
 NOT_HOT = {
-    "sightings",
+    "sightings", "touched",
     "begin_write", "begin_read", "commit", "rollback", "prologue", "clock", "get_types", "set_workflow",
     "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
     "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",
@@ -203,6 +206,43 @@ def test_an_update_of_a_process_touches_no_index(
             assert column not in str(definition).partition("(")[2].replace("timeout", "").split("status")[0]  # fmt: skip
 
 
+def in_a_transaction(
+    backend: PostgreSQLBackend, name: str, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the nodes of a statement's plan as a transaction that writes makes it: once, for whatever values."""
+    statement = numbered(statements(backend.address.schema)[name])
+    session = backend._session
+    with backend._writers.lend() as connection:
+        session(connection).bulk([("begin_write", {}), ("prologue", {})])
+        connection.execute(b"prepare hot as " + statement.text)
+        given = {"domain": 1, **values}
+        literals = [literal(given[parameter]) for parameter in statement.names]
+        listed = ", ".join("null" if text is None else f"'{text.decode()}'" for text in literals)
+        execute = f"({listed})" if listed else ""
+        found = connection.execute(
+            f"explain (format json) execute hot{execute}".encode()
+        ).fetchone()
+        connection.execute("rollback")
+        connection.execute("deallocate hot")
+    assert found is not None
+    nodes: list[dict[str, Any]] = [found[0][0]["Plan"]]
+    for node in nodes:
+        nodes.extend(node.get("Plans", ()))
+    return nodes
+
+
+@pytest.mark.parametrize("name", sorted(HOT))
+def test_a_plan_for_all_values_reads_no_table_as_a_whole_either(
+    full: PostgreSQLBackend, name: str
+) -> None:
+    nodes = in_a_transaction(full, name, HOT[name])
+
+    assert scanned(nodes) == []
+    assert any("Index" in node["Node Type"] for node in nodes)
+    if name.startswith("claim_"):
+        assert [n["Node Type"] for n in nodes if "Sort" in n["Node Type"]] == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_million_processes_are_found_by_the_same_plans(
@@ -213,60 +253,10 @@ def test_a_million_processes_are_found_by_the_same_plans(
 
         for name, values in HOT.items():
             assert scanned(plan(backend, name, values)) == [], name
+            assert scanned(in_a_transaction(backend, name, values)) == [], name
         rows = '[{"key": 5, "number": 5, "first_seq": 7, "body": "[]"}]'
         for name in WRITES:
             assert scanned(plan(backend, name, {"rows": rows})) == [], name
-
-
-def test_a_transaction_asks_the_server_a_few_times_however_much_it_does(
-    postgresql_server: Server, schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ways to the server and back are what a transaction takes its time for."""
-    from pyworkflow.backend.base import Completion, Poll
-    from pyworkflow.decision import CompleteProcess, ScheduleActivity
-    from pyworkflow.process import Process
-    from pyworkflow.result import ActivityCompleted
-    from pyworkflow.task import ActivityTask, DecisionTask
-
-    asked: list[str] = []
-    bulk = Session.bulk
-
-    def counted(one: Session, calls: Any) -> Any:
-        asked.append("+".join(name for name, _ in calls))
-        return bulk(one, calls)
-
-    clock = FakeClock()
-    with PostgreSQLBackend(postgresql_server.url(), schema=schema, clock=clock) as backend:
-        backend.register_workflow("w")
-        backend.register_activity("a")
-        for n in range(20):
-            backend.start_process(Process("w", id=f"p{n}"))
-        monkeypatch.setattr(Session, "bulk", counted)
-
-        def turn(done: list[Completion], *polls: Poll) -> list[Any]:
-            asked.clear()
-            turned = backend.turn(done, polls)
-            assert turned.errors == [None] * len(done)
-            return turned.tasks
-
-        decisions = turn([], Poll(DecisionTask, limit=20))
-        assert len(decisions) == 20
-        work = turn(
-            [Completion(task, [ScheduleActivity("a") for _ in range(3)]) for task in decisions],
-            Poll(ActivityTask, limit=60),
-        )
-        assert len(work) == 60
-        # The transaction, the numbers of sixty activities, and what is new in the histories.
-        assert len(asked) <= 8, asked
-        decisions = turn(
-            [Completion(task, ActivityCompleted(1)) for task in work], Poll(DecisionTask, limit=20)
-        )
-        assert len(decisions) == 20
-        assert len(asked) <= 6, asked
-        turn([Completion(task, [CompleteProcess()]) for task in decisions])
-        assert len(asked) <= 4, asked
-        assert backend.processes() == []
-        assert backend.check() == []
 
 
 def test_staged_rows_are_written_once() -> None:

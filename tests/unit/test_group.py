@@ -213,3 +213,21 @@ def test_riders_can_be_called_to_look_for_themselves_during_a_commit_too() -> No
         leader.join(60)
 
     assert rider.results == []
+
+
+def test_who_comes_during_a_commit_looks_again_after_it() -> None:
+    """Its own look may have been too early, and this commit has not taken it along."""
+    begun, go = threading.Event(), threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    grouped = GroupCommit(commit)
+    leader = in_thread(lambda: grouped.submit([work]))
+    assert begun.wait(60)
+
+    with grouped.riding([work]) as rider:
+        go.set()
+        leader.join(60)
+        assert rider._called.acquire(blocking=False)

@@ -11,24 +11,29 @@ from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus as Status
 
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.errors import translated
+from pyworkflow.backend.postgresql.wire import Wire
 from pyworkflow.errors import BackendUnavailableError
 
 Connection = psycopg.Connection[Any]
 
-PREPARE_AFTER = 3
-"""Executions of a statement on one connection after which it is prepared."""
+
+class OwnConnection(psycopg.Connection[Any]):
+    """A connection that one backend object has for itself."""
+
+    wire: Wire
 
 
-def connect(address: Address, conninfo: str | None = None) -> Connection:
+def connect(address: Address, conninfo: str | None = None) -> OwnConnection:
     """Open a connection that begins no transactions by itself."""
-    return psycopg.connect(
-        address.conninfo if conninfo is None else conninfo,
-        autocommit=True,
-        prepare_threshold=PREPARE_AFTER if address.prepare else None,
+    connection = OwnConnection.connect(
+        address.conninfo if conninfo is None else conninfo, autocommit=True, prepare_threshold=None
     )
+    connection.wire = Wire(connection, address.prepare)
+    return connection
 
 
 class Connections:
@@ -50,7 +55,7 @@ class Connections:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """Lend a connection; one that is not left idle is closed, and so are the others once one was lost.
+        """Lend a connection; what is left of a transaction is rolled back, and once one was lost, the others are closed, too.
 
         Raises:
             BackendUnavailableError: There is none to be had.
@@ -77,8 +82,11 @@ class Connections:
                 return connection
 
     def _take_back(self, connection: Connection) -> None:
-        idle = psycopg.pq.TransactionStatus.IDLE
-        if not connection.closed and connection.info.transaction_status == idle:
+        with suppress(psycopg.Error):
+            # Opening another one costs far more, and it would have to prepare all statements anew.
+            if connection.info.transaction_status in (Status.INTRANS, Status.INERROR):
+                connection.rollback()
+        if not connection.closed and connection.info.transaction_status == Status.IDLE:
             with self._lock:
                 if not self._closed:
                     self._free.append(connection)

@@ -15,6 +15,7 @@ from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.prefetch import Prefetch
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.touches import Plan
@@ -28,13 +29,11 @@ class Joining(StoredBackend):
     """A backend that can join a transaction of the caller's: what it does is committed with it, or not at all."""
 
     address: Address
+    _times: Times
     _types: TypeCache
 
     @abstractmethod
     def _session(self, connection: psycopg.Connection[Any]) -> Session: ...
-
-    @abstractmethod
-    def _now(self, server_time: int) -> int: ...
 
     @abstractmethod
     def _notice(self, sender: str) -> Call: ...
@@ -99,16 +98,16 @@ class Joining(StoredBackend):
         ((server_time, version),) = session.rows("clock")
         # A savepoint: what is refused leaves the caller's transaction as it was.
         with connection.transaction():
+            numbers = Numbers(Reserve())
             unit = PostgreSQLUnit(
                 session,
-                self._now(server_time),
+                self._times.of(server_time),
                 self._types.at(version),
                 Locks.WAIT,
-                Numbers(Reserve()),
+                numbers,
             )
-            prefetch = Prefetch(plan)
-            prefetch.resolve(session)
-            prefetch.load(unit)
+            prefetch = Prefetch(plan, numbers, self._times.given())
+            prefetch.load(unit, session.bulk(prefetch.calls))
             work(unit)
             if calls := Flush(unit).calls:
                 # From nobody: this backend object is to hear of it too.

@@ -33,6 +33,14 @@ class Numbers:
         self._keys: deque[int] = deque()
         self._fetched = FEW // 2
 
+    def missing(self, wanted: int) -> int:
+        """Return how many numbers of activities to fetch along with something else, where so many may be wanted."""
+        return 0 if wanted <= len(self._reserve) else max(wanted - len(self._reserve), FEW)
+
+    def keep_activities(self, found: Iterable[Values]) -> None:
+        """Keep new numbers of activities."""
+        self._reserve.extend(values[0] for values in found)
+
     def keep_keys(self, found: Iterable[Values]) -> None:
         """Keep new keys that were fetched for this transaction."""
         self._keys.extend(values[0] for values in found)
@@ -47,6 +55,5 @@ class Numbers:
         """Return the number of a new activity."""
         if not self._reserve:
             self._fetched = min(2 * self._fetched, MANY)
-            found = session.rows("new_numbers", count=self._fetched)
-            self._reserve.extend(values[0] for values in found)
+            self.keep_activities(session.rows("new_numbers", count=self._fetched))
         return self._reserve.popleft()

@@ -1,12 +1,14 @@
-"""Loading all that some works say they will touch, in two ways to the server and back; processes are locked in the order of their keys."""
+"""Loading all that some works say they will touch in one way to the server and back; processes are locked in the order of their keys."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-from pyworkflow.backend.postgresql.rows import Values, pairs, storable
-from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.numbers import Numbers
+from pyworkflow.backend.postgresql.rows import SignalValues, Values, as_json, pairs, storable
+from pyworkflow.backend.postgresql.session import Call
 from pyworkflow.backend.postgresql.unit import PostgreSQLUnit
 from pyworkflow.backend.touches import Plan
+from pyworkflow.ledger.rows import ProcessRow
 
 
 class Prefetch:
@@ -14,101 +16,132 @@ class Prefetch:
 
     Args:
         plan: What they will touch.
+        numbers: Where new numbers are kept.
+        now: The time of the transaction; None for the server's.
         ids: Further processes to lock, by their ids.
         keys: Further processes to lock.
     """
 
-    def __init__(self, plan: Plan, ids: Iterable[str] = (), keys: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        numbers: Numbers,
+        now: int | None,
+        ids: Iterable[str] = (),
+        keys: Iterable[int] = (),
+    ) -> None:
         self._plan = plan
-        self._ids = sorted(i for i in {*plan.ids, *ids} if storable(i))
+        self._numbers = numbers
+        self._ids = {i for i in {*plan.ids, *ids} if storable(i)}
         self._keys = {*plan.keys, *keys}
-        self._latest: dict[str, int] = {}
+        self._activities = sorted(p for p in plan.activities if storable(p[1]))
+        self._timers = sorted(p for p in plan.timers if storable(p[1]))
+        self._signals = sorted((i, s) for i, s in plan.signals if i in self._ids and storable(s))
+        self._calls = self._asked(now)
 
-    def begin(self, session: Session) -> list[Values]:
-        """Begin a transaction; find out which processes to lock. Return its time, and the version of the types."""
-        calls: list[Call] = [("begin_write", {}), ("prologue", {}), *self._questions()]
-        _, prologue, *found = session.bulk(calls)
-        self._answered(found)
-        return prologue
+    @property
+    def calls(self) -> list[Call]:
+        """The statements, to be sent together."""
+        return list(self._calls.values())
 
-    def resolve(self, session: Session) -> None:
-        """Find out which processes to lock, in a transaction that has begun."""
-        if questions := self._questions():
-            self._answered(session.bulk(questions))
-
-    def _questions(self) -> list[Call]:
-        questions: list[Call] = []
-        if self._ids:
-            questions.append(("latest_runs", {"ids": self._ids}))
-        if self._plan.numbers:
-            questions.append(("owners", {"numbers": sorted(self._plan.numbers)}))
-        if self._plan.closing:
-            questions.append(("parents", {"keys": sorted(self._plan.closing)}))
-        return questions
-
-    def _answered(self, found: list[list[Values]]) -> None:
-        if self._ids:
-            self._latest = {values[0]: values[1] for values in found.pop(0)}
-            self._keys.update(self._latest.values())
-        for rows in found:
-            self._keys.update(values[0] for values in rows)
-
-    def load(self, unit: PostgreSQLUnit) -> int:
-        """Lock the processes and load what will be read of them; return the earliest deadline of all."""
-        plan, keys = self._plan, sorted(self._keys)
-        receipts = sorted(
-            (self._latest[name], signal)
-            for name, signal in plan.signals
-            if name in self._latest and storable(signal)
-        )
-        activities = sorted(p for p in plan.activities if storable(p[1]))
-        timers = sorted(p for p in plan.timers if storable(p[1]))
-        calls: dict[Any, Call] = {}
-        if keys:
-            calls["lock"] = ("lock_processes", {"keys": keys})
-            calls["decisions"] = ("decisions_of", {"keys": keys})
+    def _asked(self, now: int | None) -> dict[Hashable, Call]:
+        plan = self._plan
+        calls: dict[Hashable, Call] = {}
+        if self._ids or self._keys or plan.numbers or plan.closing:
+            touched: dict[str, Any] = {
+                "keys": list(self._keys),
+                "ids": list(self._ids),
+                "numbers": list(plan.numbers),
+                "closing": list(plan.closing),
+            }
+            calls["lock"] = ("lock_processes", touched)
+            calls["decisions"] = ("decisions_touched", touched)
         if plan.numbers:
-            calls["numbers"] = ("activities_numbered", {"numbers": sorted(plan.numbers)})
-        if activities:
-            calls["activities"] = ("activities_named", {"pairs": pairs(activities)})
-        if timers:
-            calls["timers"] = ("timers_named", {"pairs": pairs(timers)})
-        if receipts:
-            calls["signals"] = ("signals_named", {"pairs": pairs(receipts)})
+            calls["numbers"] = ("activities_numbered", {"numbers": list(plan.numbers)})
+        if self._activities:
+            calls["activities"] = ("activities_named", {"pairs": pairs(self._activities)})
+        if self._timers:
+            calls["timers"] = ("timers_named", {"pairs": pairs(self._timers)})
+        if self._signals:
+            told = as_json(SignalValues(process, name) for process, name in self._signals)
+            calls["signals"] = ("signals_told", {"told": told})
         if plan.closing:
-            calls["links"] = ("links", {"keys": sorted(plan.closing)})
+            calls["links"] = ("links", {"keys": list(plan.closing)})
         if plan.starts:
             calls["starts"] = ("new_keys", {"count": plan.starts})
+        if missing := self._numbers.missing(len(self._activities)):
+            calls["new"] = ("new_numbers", {"count": missing})
         # After the locks that are waited for: nobody waits while holding one of these.
         for category, limit in plan.decisions.items():
-            values = {"category": category, "now": unit.now, "limit": limit}
+            values = {"category": category, "now": now, "limit": limit}
             calls["decision", category] = ("claim_decisions", values)
         for category, limit in plan.tasks.items():
-            values = {"category": category, "now": unit.now, "limit": limit}
+            values = {"category": category, "now": now, "limit": limit}
             calls["activity", category] = ("claim_activities", values)
         calls["due"] = ("next_due", {})
-        found = dict(zip(calls, unit.session.bulk(list(calls.values())), strict=True))
+        return calls
 
-        for values in found.get("lock", ()):
-            unit.loaded(values)
-        locked = [key for key in keys if unit.is_locked(key)]
-        unit.loaded_decisions(locked, found.get("decisions", ()))
+    def load(self, unit: PostgreSQLUnit, answers: Sequence[list[Values]]) -> int:
+        """Give a unit what the statements have found; return the earliest deadline of all."""
+        found = dict(zip(self._calls, answers, strict=True))
+        locked = [row for v in found.get("lock", ()) if (row := unit.loaded(v)) is not None]
+        latest = self._latest(locked)
+        activities = [*found.get("numbers", ()), *found.get("activities", ())]
         unit.loaded_activities(
-            [pair for pair in activities if unit.is_locked(pair[0])],
-            [*found.get("numbers", ()), *found.get("activities", ())],
+            [pair for pair in self._activities if unit.is_locked(pair[0])],
+            (values for values in activities if unit.is_locked(values[1])),
+        )
+        unit.loaded_decisions(
+            self._settled(unit, locked, latest, found.get("numbers", ())),
+            (values for values in found.get("decisions", ()) if unit.is_locked(values[0])),
         )
         unit.loaded_timers(
-            [p for p in timers if unit.is_locked(p[0])],
-            found.get("timers", ()),
+            [p for p in self._timers if unit.is_locked(p[0])], found.get("timers", ())
         )
         unit.loaded_children(found.get("links", ()))
-        known = {(values[0], values[1]) for values in found.get("signals", ())}
-        unit.unsigned(pair for pair in receipts if pair not in known and unit.is_locked(pair[0]))
-        unit.numbers.keep_keys(found.get("starts", ()))
+        self._load_signals(unit, latest, found.get("signals", ()))
+        self._numbers.keep_keys(found.get("starts", ()))
+        self._numbers.keep_activities(found.get("new", ()))
         for name in self._ids:
-            unit.know(name, self._latest.get(name))
-        for category in plan.decisions:
+            unit.know(name, latest.get(name))
+        for category in self._plan.decisions:
             unit.claim_decisions(category, found["decision", category])
-        for category in plan.tasks:
+        for category in self._plan.tasks:
             unit.claim_activities(category, found["activity", category])
         return int(found["due"][0][0])
+
+    def _latest(self, locked: Iterable[ProcessRow]) -> dict[str, ProcessRow]:
+        """Return the latest run of each id as it was when it was locked."""
+        latest: dict[str, ProcessRow] = {}
+        for row in locked:
+            if row.id in self._ids and (row.id not in latest or latest[row.id].run < row.run):
+                latest[row.id] = row
+        return latest
+
+    def _settled(
+        self,
+        unit: PostgreSQLUnit,
+        locked: Iterable[ProcessRow],
+        latest: dict[str, ProcessRow],
+        numbered: Iterable[Values],
+    ) -> list[int]:
+        """Return the processes of which it is certain that they have no decision but one that was found.
+
+        What was not named by its key may have got another answer after the lock was waited for than before.
+        """
+        keys = {*self._keys, *(row.key for row in latest.values())}
+        keys.update(values[1] for values in numbered)
+        keys.update(
+            row.parent_key
+            for row in locked
+            if row.key in self._plan.closing and row.parent_key is not None
+        )
+        return [key for key in keys if unit.is_locked(key)]
+
+    def _load_signals(
+        self, unit: PostgreSQLUnit, latest: dict[str, ProcessRow], found: Iterable[Values]
+    ) -> None:
+        known = {(values[0], values[1]) for values in found}
+        asked = [(latest[i].key, signal) for i, signal in self._signals if i in latest]
+        # Of one that has closed, another run may be the latest by now.
+        unit.unsigned(pair for pair in asked if pair not in known and unit.is_open(pair[0]))

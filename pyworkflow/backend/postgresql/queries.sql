@@ -13,12 +13,13 @@ rollback;
 -- name: prologue
 -- Settings of this transaction only, so that a connection may come from a pooler. A program that is stopped in the middle must not keep its
 -- locks for ever, and nobody waits for ever for those of another.
+-- And the statements of a transaction are made for their indexes: that need not be weighed anew each time.
 select set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
-       (extract(epoch from clock_timestamp()) * 1000000)::bigint,
-       (select value from {schema}.meta where name = 'types');
+       set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+       {server_time}, (select value from {schema}.meta where name = 'types');
 -- name: clock
-select (extract(epoch from clock_timestamp()) * 1000000)::bigint,
-       (select value from {schema}.meta where name = 'types');
+select {server_time}, (select value from {schema}.meta where name = 'types');
 -- name: next_due
 select least(
     (select deadline from {schema}.process where domain = %(domain)s and status = 'open' order by deadline limit 1),
@@ -40,18 +41,21 @@ on conflict (domain, name) do update set body = excluded.body;
 -- Locks the one row that registrations share.
 update {schema}.meta set value = value + 1 where name = 'types';
 
--- name: latest_runs
-select distinct on (p.id) p.id, p.key from {schema}.process p
-where p.domain = %(domain)s and p.id = any(%(ids)s::text[]) order by p.id, p.run desc;
--- name: owners
-select a.key from {schema}.activity_task a where a.domain = %(domain)s and a.number = any(%(numbers)s::bigint[]);
--- name: parents
-select p.parent_key from {schema}.process p
-where p.domain = %(domain)s and p.key = any(%(keys)s::bigint[]) and p.parent_key is not null;
+-- name: touched
+-- A part of other statements: the keys of processes that are named by key, by id, by an activity, or as the parent of one that may close.
+%(keys)s::bigint[]
+  || array(select run.key from unnest(%(ids)s::text[]) named, lateral (
+           select r.key from {schema}.process r where r.domain = %(domain)s and r.id = named order by r.run desc limit 1) run)
+  || array(select o.key from {schema}.activity_task o where o.domain = %(domain)s and o.number = any(%(numbers)s::bigint[]))
+  || array(select c.parent_key from {schema}.process c
+           where c.domain = %(domain)s and c.key = any(%(closing)s::bigint[]) and c.parent_key is not null)
 -- name: lock_processes
 -- The only statement that waits for rows: in the order of the keys, as everybody does.
 select {process} from {schema}.process p
-where p.domain = %(domain)s and p.key = any(%(keys)s::bigint[]) order by p.key for no key update;
+where p.domain = %(domain)s and p.key = any({touched}) order by p.key for no key update;
+-- name: decisions_touched
+-- After the lock: what belongs to a process that is locked does not change any more.
+select {decision} from {schema}.decision_task d where d.domain = %(domain)s and d.key = any({touched});
 
 -- name: process_by_key
 select {process} from {schema}.process p where p.domain = %(domain)s and p.key = %(key)s;
@@ -177,7 +181,7 @@ select key, body from json_to_recordset(%(rows)s::json) as x (key bigint, body t
 select body from {schema}.process_input where key = %(key)s;
 -- name: add_tags
 insert into {schema}.process_tag (domain, tag, key)
-select distinct %(domain)s, tag, key from json_to_recordset(%(rows)s::json) as x (tag text, key bigint);
+select distinct %(domain)s::integer, tag, key from json_to_recordset(%(rows)s::json) as x (tag text, key bigint);
 
 -- name: add_events
 -- `base`: a transaction that belongs to the caller may add events more than once.
@@ -220,6 +224,15 @@ where e.domain = %(domain)s
 select {decision} from {schema}.decision_task d where d.key = %(key)s;
 -- name: decisions_of
 select {decision} from {schema}.decision_task d where d.key = any(%(keys)s::bigint[]);
+-- name: look
+-- Whether there is work, and when something is due: one statement, for idle workers ask it all the time.
+select coalesce(%(now)s::bigint, {server_time}), ({next_due}),
+       exists (select from unnest(%(decisions)s::text[]) wanted, lateral (
+           select from {schema}.decision_task d
+           where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted and d.ready <= {now} order by d.ready limit 1) t)
+    or exists (select from unnest(%(activities)s::text[]) wanted, lateral (
+           select from {schema}.activity_task a
+           where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted and a.ready <= {now} order by a.ready limit 1) t);
 -- name: decisions_ready
 select {decision} from {schema}.decision_task d
 where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= %(now)s
@@ -227,7 +240,7 @@ order by d.ready, d.key limit %(limit)s;
 -- name: claim_decisions
 -- Locks both rows of what nobody else is at work on; that of the task too, because only a locked row is looked at anew when it has changed.
 select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
-where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= %(now)s
+where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= {now}
 order by d.ready, d.key limit %(limit)s for no key update of d, p skip locked;
 -- name: decisions_due
 select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
@@ -261,7 +274,7 @@ where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(categor
 order by a.ready, a.number limit %(limit)s;
 -- name: claim_activities
 select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
-where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= %(now)s
+where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= {now}
 order by a.ready, a.number limit %(limit)s for no key update of a, p skip locked;
 -- name: activities_due
 select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
@@ -326,6 +339,10 @@ delete from {schema}.child c using json_to_recordset(%(pairs)s::json) as x (key 
 -- name: signals_named
 select s.key, s.id from {schema}.signal_receipt s
 where (s.key, s.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
+-- name: signals_told
+select s.key, s.id from json_to_recordset(%(told)s::json) as x (process text, id text), lateral (
+    select r.key from {schema}.process r where r.domain = %(domain)s and r.id = x.process order by r.run desc limit 1) run
+join {schema}.signal_receipt s on s.key = run.key where s.id = x.id;
 -- name: signals_of
 select key, id from {schema}.signal_receipt where key = any(%(keys)s::bigint[]) order by id;
 -- name: add_signals

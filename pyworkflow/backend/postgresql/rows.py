@@ -111,6 +111,13 @@ class PairValues(Struct):
     id: str
 
 
+class SignalValues(Struct):
+    """What names a signal before its process has been found."""
+
+    process: str
+    id: str
+
+
 class SeenValues(Struct, frozen=True):
     """A row of the table ``poller``."""
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from pyworkflow.backend.postgresql.connections import Connection
+from pyworkflow.backend.postgresql.connections import Connection, OwnConnection
 from pyworkflow.backend.postgresql.rows import (
     ACTIVITY,
     CHILD,
@@ -17,6 +17,7 @@ from pyworkflow.backend.postgresql.rows import (
     TIMER,
     Values,
 )
+from pyworkflow.backend.postgresql.wire import Statement, numbered
 from pyworkflow.backend.statements import queries
 
 Call = tuple[str, Mapping[str, Any]]
@@ -26,19 +27,33 @@ Call = tuple[str, Mapping[str, Any]]
 @cache
 def statements(schema: str) -> dict[str, bytes]:
     """Return the statements on the tables of a schema, by name."""
-    places = {
+    texts = queries(__package__)
+    places: dict[str, sql.Composable] = {
         "schema": sql.Identifier(schema),
+        "server_time": _microseconds("clock_timestamp()"),
+        # The time of a test's clock, or else the server's.
+        "now": sql.SQL("coalesce(%(now)s::bigint, {})").format(
+            _microseconds("statement_timestamp()")
+        ),
         "process": _columns("p", PROCESS),
         "decision": _columns("d", DECISION),
         "activity": _columns("a", ACTIVITY),
         "timer": _columns("t", TIMER),
         "child": _columns("c", CHILD),
     }
-    return {
-        # The text is of this package's own file.
-        name: sql.SQL(text).format(**places).as_bytes(None)
-        for name, text in queries(__package__).items()
-    }
+    # The texts are of this package's own file; those that others contain are not among them.
+    for name in ("touched", "next_due"):
+        places[name] = sql.SQL(texts[name].rstrip(";")).format(**places)
+    return {name: sql.SQL(text).format(**places).as_bytes(None) for name, text in texts.items()}
+
+
+@cache
+def _numbered(schema: str) -> dict[str, Statement]:
+    return {name: numbered(text) for name, text in statements(schema).items()}
+
+
+def _microseconds(instant: LiteralString) -> sql.SQL:
+    return sql.SQL(f"(extract(epoch from {instant}) * 1000000)::bigint")
 
 
 def _columns(table: str, names: Sequence[str]) -> sql.Composable:
@@ -57,7 +72,7 @@ class Session:
     def __init__(self, connection: Connection, schema: str, domain: int) -> None:
         self.connection = connection
         self.domain = domain
-        self._statements = statements(schema)
+        self._schema = schema
 
     def rows(self, name: str, /, **values: Any) -> list[Values]:
         """Run a statement; return what it finds."""
@@ -65,18 +80,25 @@ class Session:
 
     def bulk(self, calls: Sequence[Call]) -> list[list[Values]]:
         """Run statements, sent together; return what each finds."""
-        if len(calls) == 1:
-            return [self._fetch(self._execute(*calls[0]))]
-        with self.connection.pipeline():
+        connection = self.connection
+        if isinstance(connection, OwnConnection):
+            known = _numbered(self._schema)
+            sent = []
+            for name, values in calls:
+                given = {"domain": self.domain, **values}
+                statement = known[name]
+                sent.append((statement, [given[parameter] for parameter in statement.names]))
+            return connection.wire.send(sent)
+        # The caller's own may begin its transaction with this, and may be in a pipeline.
+        with connection.pipeline():
             cursors = [self._execute(name, values) for name, values in calls]
         return [self._fetch(cursor) for cursor in cursors]
 
-    def _execute(self, name: str, values: Mapping[str, Any]) -> Any:
-        # Not by the connection's own factories: it may be the caller's.
+    def _execute(self, name: str, values: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        # Not by the connection's own factories: they are the caller's.
         cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
-        return cursor.execute(
-            self._statements[name], {"domain": self.domain, **values}, binary=True
-        )
+        text = statements(self._schema)[name]
+        return cursor.execute(text, {"domain": self.domain, **values}, binary=True)
 
-    def _fetch(self, cursor: Any) -> list[Values]:
+    def _fetch(self, cursor: psycopg.Cursor[Any]) -> list[Values]:
         return [] if cursor.description is None else cursor.fetchall()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import psycopg
 
 from pyworkflow.backend.base import Capability, Poll
-from pyworkflow.backend.group import GroupCommit, Submission
+from pyworkflow.backend.group import GroupCommit, Rider, Submission
 from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
 from pyworkflow.backend.postgresql.errors import is_lost, translated
@@ -20,6 +20,7 @@ from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.schema import set_up
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.transaction import Job, Writer
 from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
 from pyworkflow.backend.reading import feed_entries
@@ -30,6 +31,7 @@ from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.errors import BackendReadOnlyError
 from pyworkflow.ids import new_id
+from pyworkflow.task import ActivityTask, DecisionTask
 
 T = TypeVar("T")
 
@@ -78,11 +80,11 @@ class PostgreSQLBackend(Joining):
             Capability.DURABLE,
         }
         self.address = checked(Address(conninfo, schema, domain, listen, prepare))
-        self._own_clock = clock is None
-        self._time = 0
+        self._label = self.address.label
+        self._times = Times(clock)
         self._open()
         try:
-            with translated(self.address.label), self._readers.lend() as connection:
+            with translated(self._label), self._readers.lend() as connection:
                 self._domain = set_up(connection, self.address)
         except BaseException:
             self._readers.close()
@@ -93,7 +95,7 @@ class PostgreSQLBackend(Joining):
         self._writers = Connections(self.address, 1)
         self._readers = Connections(self.address, READERS)
         self._types = TypeCache()
-        self._writer = Writer(self._writers, self._session, self._now, self._types)
+        self._writer = Writer(self._writers, self._session, self._times, self._types)
         self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
@@ -107,36 +109,35 @@ class PostgreSQLBackend(Joining):
     def _session(self, connection: Connection) -> Session:
         return Session(connection, self.address.schema, self._domain)
 
-    def _now(self, server_time: int) -> int:
-        if self._own_clock:
-            return server_time
-        self._time = max(self._time, self.clock.now())
-        return self._time
+    def _moment(self) -> int | None:
+        return self._times.moment()
 
     # -- writing -------------------------------------------------------------------------------------------------------------------
 
     def _commit(self, group: Sequence[Submission]) -> None:
-        plan = Plan()
+        plan, riders = Plan(), Plan()
         for submission in group:
-            plan.add(submission.works)
-
+            # What was ready before a poll began to ride along, it would have found.
+            (riders if isinstance(submission, Rider) else plan).add(submission.works)
         units: list[PostgreSQLUnit] = []
 
         def run(unit: PostgreSQLUnit, next_due: int) -> None:
             units.append(unit)
             unit.deadline = next_due
+            unit.expect_no_claim(riders)
             self._run(unit, group)
             # Somebody else may be doing what is due; then there is nothing to do about it here.
             self._swept = unit.swept > 0 or next_due > unit.now
-            self._fruitless = self._saw_work and not any(
-                (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
-            )
+            if plan.decisions or plan.tasks:
+                self._fruitless = self._saw_work and not any(
+                    (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
+                )
 
-        with translated(self.address.label):
+        with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
         if recorded:
             self._news.committed()
-        self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
+            self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:
         """Tell other OS processes of the commit, if they may wait for it."""
@@ -150,47 +151,61 @@ class PostgreSQLBackend(Joining):
     # -- reading -------------------------------------------------------------------------------------------------------------------
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
+        return self._twice(lambda: self._look(work))
+
+    def _twice(self, look: Callable[[], T]) -> T:
+        """Look, on another connection if the first is lost: it may just have been kept for too long."""
         self._alive()
-        with translated(self.address.label):
+        with translated(self._label):
             try:
-                return self._look(work)
+                return look()
             except psycopg.Error as error:
                 if not is_lost(error):
                     raise
-            # The connection may just have been kept for too long.
-            return self._look(work)
+            return look()
 
     def _look(self, work: Callable[[StoredUnit], T]) -> T:
         with self._readers.lend() as connection:
             session = self._session(connection)
-            _, clock = session.bulk([("begin_read", {}), ("clock", {})])
-            now, types = self._now(clock[0][0]), self._types.at(clock[0][1])
-            seen = work(PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve())))
+            _, ((server_time, version),), ((next_due,),) = session.bulk(
+                [("begin_read", {}), ("clock", {}), ("next_due", {})]
+            )
+            now, types = self._times.of(server_time), self._types.at(version)
+            unit = PostgreSQLUnit(session, now, types, Locks.NONE, Numbers(Reserve()))
+            unit.deadline = next_due
+            seen = work(unit)
             session.rows("rollback")
             return seen
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due, as far as nobody else is doing it and this program may."""
+        """Run a work that only reads, after doing what is due."""
 
-        def look(unit: StoredUnit) -> tuple[bool, T | None]:
+        def look(unit: StoredUnit) -> tuple[int, T | None]:
             due_in = unit.next_due() - unit.now
-            is_due = self._swept and due_in <= 0
-            # What is due and not for this program to do, others do: there is no use in looking again at once.
-            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
-            return is_due, None if is_due else work(unit)
+            return due_in, None if self._swept and due_in <= 0 else work(unit)
 
+        return self._after_what_is_due(lambda: self._look(look))  # type: ignore[return-value] # is None only if something is due
+
+    def _after_what_is_due(self, look: Callable[[], tuple[int, T]]) -> T:
+        """Look, after doing what is due, as far as nobody else is doing it and this program may.
+
+        Args:
+            look: Returns in how many microseconds something is due, and what it sees.
+        """
         self._swept = True
         while True:
-            is_due, seen = self._snapshot(look)
-            if not is_due:
-                return seen  # type: ignore[return-value] # is None only if something is due
+            due_in, seen = self._twice(look)
+            # What is due and not for this program to do, others do: there is no use in looking again at once.
+            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
+            if due_in > 0 or not self._swept:
+                return seen
             try:
                 self._write([])
             except BackendReadOnlyError:
                 self._swept = False
 
     def _ready(self, polls: Sequence[Poll]) -> bool:
-        ready = super()._ready(polls)
+        ready = self._seems_ready(polls)
         if ready and self._fruitless:
             # Work is there, and other transactions have it under their locks.
             time.sleep(self._contended.pause())
@@ -199,6 +214,19 @@ class PostgreSQLBackend(Joining):
             self._contended.succeed()
         self._saw_work = ready
         return ready
+
+    def _seems_ready(self, polls: Sequence[Poll]) -> bool:
+        decisions = [poll.category for poll in polls if poll.kind is DecisionTask]
+        activities = [poll.category for poll in polls if poll.kind is ActivityTask]
+
+        def look() -> tuple[int, bool]:
+            with self._readers.lend() as connection:
+                ((now, next_due, ready),) = self._session(connection).rows(
+                    "look", now=self._times.given(), decisions=decisions, activities=activities
+                )
+            return next_due - now, ready
+
+        return self._after_what_is_due(look)
 
     def _prepare_to_wait(self) -> None:
         self._news.follow()

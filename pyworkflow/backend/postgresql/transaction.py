@@ -14,6 +14,7 @@ from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.prefetch import Prefetch
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQLUnit
 from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import FeedBatch
@@ -56,7 +57,7 @@ class Writer:
     Args:
         connections: Where to get a connection.
         session: Makes a session of one.
-        now: Turns the server's time into that of the transaction.
+        times: What time it is.
         types: What is known of the types.
     """
 
@@ -64,12 +65,12 @@ class Writer:
         self,
         connections: Connections,
         session: Callable[[Connection], Session],
-        now: Callable[[int], int],
+        times: Times,
         types: TypeCache,
     ) -> None:
         self._connections = connections
         self._session = session
-        self._now = now
+        self._times = times
         self._types = types
         self._reserve = Reserve()
         self._receipts: list[str] = []
@@ -89,7 +90,7 @@ class Writer:
         for _ in range(ATTEMPTS):
             receipt = new_id()
             try:
-                return self._attempt(job, Prefetch(job.plan, ids, keys), receipt)
+                return self._attempt(job, ids, keys, receipt)
             except ContendedError as contended:
                 # The next attempt asks for these at the beginning, and waits for them.
                 ids |= contended.ids
@@ -110,18 +111,22 @@ class Writer:
             f"other transactions were in the way {ATTEMPTS} times: {obstacle or 'they hold its locks'}"
         ) from obstacle
 
-    def _attempt(self, job: Job, prefetch: Prefetch, receipt: str) -> list[FeedBatch]:
+    def _attempt(self, job: Job, ids: set[str], keys: set[int], receipt: str) -> list[FeedBatch]:
         with self._connections.lend() as connection:
             session = self._session(connection)
-            ((_, _, server_time, version),) = prefetch.begin(session)
+            numbers = Numbers(self._reserve)
+            prefetch = Prefetch(job.plan, numbers, self._times.given(), ids, keys)
+            _, ((*_, server_time, version),), *found = session.bulk(
+                [("begin_write", {}), ("prologue", {}), *prefetch.calls]
+            )
             unit = PostgreSQLUnit(
                 session,
-                self._now(server_time),
+                self._times.of(server_time),
                 self._types.at(version),
                 Locks.NOWAIT,
-                Numbers(self._reserve),
+                numbers,
             )
-            job.run(unit, prefetch.load(unit))
+            job.run(unit, prefetch.load(unit, found))
             flush = Flush(unit)
             if not flush.calls and not unit.has_written:
                 session.rows("rollback")

@@ -22,6 +22,7 @@ from pyworkflow.backend.postgresql.rows import (
 )
 from pyworkflow.backend.postgresql.session import Session
 from pyworkflow.backend.staged import Pair, Staged
+from pyworkflow.backend.touches import Plan
 from pyworkflow.ledger.rows import (
     NEVER,
     ActivityRow,
@@ -130,12 +131,17 @@ class PostgreSQLUnit(Looking):
         """Tell whether a process is there, and was locked."""
         return self.staged_processes.rows.get(key) is not None
 
-    def know(self, process_id: str, key: int | None) -> None:
+    def is_open(self, key: int) -> bool:
+        """Tell whether a process was locked, and is open."""
+        row = self.staged_processes.rows.get(key)
+        return row is not None and row.status == OPEN
+
+    def know(self, process_id: str, run: ProcessRow | None) -> None:
         """Take note of the latest run of an id, unless that has closed: then another may have followed."""
-        if key is None:
+        if run is None:
             self._latest.setdefault(process_id, None)
-        elif (row := self.staged_processes.rows.get(key)) is not None and row.status == OPEN:
-            self._latest.setdefault(process_id, key)
+        elif run.status == OPEN:
+            self._latest.setdefault(process_id, run.key)
 
     def process(self, key: int) -> ProcessRow | None:
         return self.staged_processes.get(key, lambda: self._select("process_by_key", key=key))
@@ -292,6 +298,13 @@ class PostgreSQLUnit(Looking):
     def _claim(self, table: str, category: str, limit: int) -> list[Values]:
         name = f"{table}_ready" if self.locks is Locks.NONE else f"claim_{table}"
         return self.session.rows(name, category=category, now=self.now, limit=limit)
+
+    def expect_no_claim(self, plan: Plan) -> None:
+        """Have works claim only what this transaction makes ready, from queues in which others of it do not look."""
+        for category in plan.decisions:
+            self.claimable_decisions.setdefault(category, [])
+        for category in plan.tasks:
+            self.claimable_activities.setdefault(category, [])
 
     def claim_decisions(self, category: str, found: Iterable[Values]) -> None:
         """Keep decisions that wait in a queue, with their processes."""

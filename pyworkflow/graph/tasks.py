@@ -43,7 +43,8 @@ class Options(TypedDict, total=False):
         time_between_retries: Seconds between two of them. ``retry_interval`` is the same.
         retry: Both, with a growing delay and errors that are final; instead of them.
         join: ``all``, ``any`` or ``race``.
-        after: ``success``, ``failure`` or ``end`` of what it follows.
+        after: ``success``, ``failure``, ``catch`` or ``end`` of what it follows.
+        compensates: The task that it undoes when the process fails or is canceled, in place of ``depends_on``.
         when: Told the standard input; the step is skipped if it says no.
         choose: Told the output; returns the names of the dependents that run.
         for_each: The task whose output is a list, or what makes a list from the standard input.
@@ -65,6 +66,7 @@ class Options(TypedDict, total=False):
     retry: Retry
     join: str
     after: str
+    compensates: Task | str
     when: Callable[[Any], object]
     choose: Callable[[Any], Iterable[str] | None]
     for_each: Task | str | Callable[[Any], Sequence[Json]]
@@ -123,7 +125,11 @@ class Task:
         self.collect: Callable[[Mapping[str, Json]], Json] | None = None
         self.activities: tuple[AnyActivity, ...] = ()
         self.workflows: tuple[type[AnyWorkflow], ...] = ()
-        self.depends_on: tuple[Task | str, ...] = tuple(options.get("depends_on", ()))
+        undone = options.get("compensates")
+        given = options.get("depends_on", ())
+        self.depends_on: tuple[Task | str, ...] = tuple(given) or (
+            () if undone is None else (undone,)
+        )
         self.step()
 
     def __repr__(self) -> str:
@@ -133,13 +139,14 @@ class Task:
         """Return the step that it describes."""
         options = self.options
         settings: dict[str, Any] = {o: options[o] for o in _AS_THEY_ARE if o in options}  # type: ignore[literal-required]
-        each = options.get("for_each")
+        each, undone = options.get("for_each"), options.get("compensates")
         try:
             return Step(
                 name=self.name,
                 work=self.work,
                 depends_on=tuple(map(task_name, self.depends_on)),
                 collect=self.collect,
+                compensates=None if undone is None else task_name(undone),
                 for_each=each.name if isinstance(each, Task) else each,
                 repeat=self._repeat(),
                 retry=self._retry(),

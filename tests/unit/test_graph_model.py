@@ -105,7 +105,7 @@ def test_a_timer_may_be_kept_from_running_by_a_failure_but_does_not_fail() -> No
     graph.validate()
 
     graph.add(ActivityTask("catch", depends_on=["wait"], after="catch"))
-    with pytest.raises(UnreachableStepError, match="step 'catch': .*'wait', which cannot fail"):
+    with pytest.raises(UnreachableStepError, match=r"step 'catch': .*'wait', which cannot fail"):
         graph.validate()
 
 

@@ -125,6 +125,7 @@ class Task:
         self.collect: Callable[[Mapping[str, Json]], Json] | None = None
         self.activities: tuple[AnyActivity, ...] = ()
         self.workflows: tuple[type[AnyWorkflow], ...] = ()
+        self.versions: dict[str, str] = {}
         undone = options.get("compensates")
         given = options.get("depends_on", ())
         self.depends_on: tuple[Task | str, ...] = tuple(given) or (
@@ -227,6 +228,7 @@ class ActivityTask(Task):
             heartbeat_timeout=heartbeat_timeout,
         )
         super().__init__(name, work, options)
+        self.versions = versions_of(work.activity, activity_version)
         if not isinstance(wanted, str):
             self.activities = (wanted,)
 
@@ -288,10 +290,13 @@ class WorkflowTask(Task):
             tags=tuple(tags),
         )
         super().__init__(name, work, options)
+        self.versions = versions_of(work.workflow, workflow_version)
         if isinstance(wanted, Registrable):
             self.workflows = tuple(wanted.workflows())
         elif isinstance(wanted, type):
             self.workflows = (wanted, *getattr(wanted, "children", ()))
+        for workflow_class in self.workflows:
+            self.versions |= workflow_class.versions
 
 
 class SignalTask(Task):
@@ -345,3 +350,8 @@ class PassTask(Task):
 def registered_name(name: str, version: str | None) -> str:
     """Return what a workflow or activity of a version is registered under: versions are types of their own, side by side."""
     return name if version is None else f"{name}-{version}"
+
+
+def versions_of(registered: str, version: str | None) -> dict[str, str]:
+    """Return the version of a registered name, as `Workflow.versions` of a workflow class has it."""
+    return {} if version is None else {registered: version}

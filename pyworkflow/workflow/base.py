@@ -1,6 +1,6 @@
 """Workflows: code that decides what a process does next."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
@@ -23,6 +23,8 @@ class Workflow:
         timeout: Seconds a process may be open.
         decision_timeout: Seconds a decider may take.
         handles_cancel: Whether `decide` answers a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+        versions: Which names (its own, of its activities and children) end in a hyphen and a version, for an engine that keeps
+            versions apart: ``{"Order-2": "2"}`` is version 2 of ``Order`` on Amazon SWF.
     """
 
     name: ClassVar[str] = "Workflow"
@@ -31,6 +33,7 @@ class Workflow:
     timeout: ClassVar[float] = 365 * 86_400
     decision_timeout: ClassVar[float] = 60
     handles_cancel: ClassVar[bool] = False
+    versions: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

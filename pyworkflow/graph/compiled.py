@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.graph.decider import decide
+from pyworkflow.graph.decider import decide, states
 from pyworkflow.graph.model import Graph
 from pyworkflow.process import Process
 from pyworkflow.workflow import Workflow
+from pyworkflow.workflow.following import Follower
 
 
 class GraphWorkflow(Workflow):
@@ -30,3 +32,19 @@ class GraphWorkflow(Workflow):
     def decide(self, process: Process) -> list[Decision]:
         """Return what the graph does next."""
         return decide(self.graph, process)
+
+    def follower(self) -> Follower:
+        """Return what decides along a recorded history and tells where each step stands."""
+        return GraphFollower(self)
+
+
+class GraphFollower(Follower):
+    """Decides along the history of a graph's process."""
+
+    def __init__(self, workflow: GraphWorkflow) -> None:
+        super().__init__(workflow)
+        self._graph = workflow.graph
+
+    def state(self, process: Process) -> dict[str, Json]:
+        """Return the state of each step after a decision: what the decision itself settles is among it."""
+        return {"steps": states(self._graph, process)}

@@ -17,8 +17,8 @@ from pyworkflow.decision import (
 )
 from pyworkflow.event import DecisionEvent
 from pyworkflow.graph.begin import advance
-from pyworkflow.graph.model import Graph
-from pyworkflow.graph.run import Run
+from pyworkflow.graph.model import START, Graph
+from pyworkflow.graph.run import Run, fold
 from pyworkflow.graph.state import ENDED, StepStatus
 from pyworkflow.process import Process
 
@@ -92,6 +92,13 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
     memory.expected.extend(decided)
     shared[graph] = memory
     return decided
+
+
+def states(graph: Graph, process: Process) -> dict[str, str]:
+    """Return where each step stands after what `decide` has just decided, the start left out."""
+    memory: _Memory | None = process.history.shared().get(graph)
+    run = fold(graph, process) if memory is None else memory.run
+    return {name: s.status.value for name, s in run.flow.states.items() if name != START}
 
 
 def _closing(run: Run) -> Decision | None:

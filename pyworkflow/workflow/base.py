@@ -1,13 +1,16 @@
 """Workflows: code that decides what a process does next."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, ScheduleActivity
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.process import Process
+
+if TYPE_CHECKING:
+    from pyworkflow.workflow.following import Follower
 
 Decidable = Any
 """What `Workflow.decide` may return: nothing, a decision, an activity, or an iterable of those."""
@@ -47,6 +50,12 @@ class Workflow:
         returned is recorded, never worked out again: a decider may read the clock, a database or a flag.
         """
         raise TypeError(f"workflow {self.name!r} does not say what to decide")
+
+    def follower(self) -> "Follower":
+        """Return what decides along a recorded history and tells where the workflow stands."""
+        from pyworkflow.workflow.following import Follower
+
+        return Follower(self)
 
     def answer(self, process: Process, question: str, *arguments: Json) -> Json:
         """Answer a question about a process from its history, without deciding anything.

@@ -23,6 +23,8 @@ from pyworkflow.workflow.base import decisions_of
 if TYPE_CHECKING:
     from pyworkflow.workflow.base import Workflow
 
+_DECIDING = (DecisionStartedEvent, DecisionEvent)
+
 _MADE_UP = re.compile(rb'"[0-9a-f]{32}"')
 """Ids that nobody chose: they are others each time."""
 
@@ -49,11 +51,13 @@ class Follower:
 
     def is_alike(self, recorded: Sequence[Decision], decided: Sequence[Decision]) -> bool:
         """Tell whether two lists of decisions mean the same."""
-        return _told(recorded) == _told(decided)
+        return bool(_told(recorded) == _told(decided))
 
 
-def _told(decisions: Sequence[Decision]) -> bytes:
-    return _MADE_UP.sub(b'""', codec.encode(list(decisions)))
+def _told(decisions: Sequence[Decision]) -> Json:
+    # Compared as values: 60 and 60.0 are one duration.
+    told: Json = codec.decode(_MADE_UP.sub(b'""', codec.encode(list(decisions))))
+    return told
 
 
 class Step(Struct, frozen=True):
@@ -62,7 +66,7 @@ class Step(Struct, frozen=True):
     Attributes:
         number: The number of events in the history when it began.
         datetime: When it began.
-        news: The events that it was the first to see.
+        news: The events that it was the first to see, without what the one before decided.
         recorded: What was decided then; None if the history ends before that.
         decided: What is decided now.
         differs: Whether that means something else.
@@ -104,7 +108,7 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
         yield Step(
             number=index + 1,
             datetime=event.datetime,
-            news=[e for e in shown.unseen_events() if not isinstance(e, DecisionStartedEvent)],
+            news=[e for e in shown.unseen_events() if not isinstance(e, _DECIDING)],
             recorded=known,
             decided=decided,
             differs=known is not None and not follower.is_alike(known, decided),

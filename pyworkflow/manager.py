@@ -66,6 +66,7 @@ class Manager:
 
     def register_workflow(self, workflow: type[Workflow]) -> None:
         """Make a workflow and its activities known."""
+        self.backend.register_versions(workflow.versions)
         for activity in workflow.activities:
             self.register_activity(activity)
         self.backend.register_workflow(

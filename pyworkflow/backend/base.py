@@ -5,7 +5,7 @@ are the specification; `pyworkflow.testing.conformance` is the same specificatio
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
@@ -57,6 +57,8 @@ class Backend(Observable, ABC):
     """
 
     capabilities: frozenset[Capability] = frozenset()
+    lambda_role: str | None = None
+    """The role in which the engine executes Lambda functions, if it does that itself; None leaves it as it is."""
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
 
@@ -81,6 +83,18 @@ class Backend(Observable, ABC):
 
         Raises:
             InvalidRequestError: A value is out of its range.
+        """
+
+    def register_versions(self, versions: Mapping[str, str]) -> None:  # noqa: B027 - most know the whole name only
+        """Tell of names of workflows and activities that end in a hyphen and a version, before they are registered or used.
+
+        An engine that keeps names and versions apart, such as Amazon SWF, does so with these. All others know the whole name.
+
+        Args:
+            versions: The versions by the whole names.
+
+        Raises:
+            InvalidRequestError: A name does not end in its version.
         """
 
     @abstractmethod

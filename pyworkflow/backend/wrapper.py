@@ -1,6 +1,6 @@
 """Backends around other backends: whatever they do not override is handed on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime as DateTime
 
 from pyworkflow.backend.base import (
@@ -38,6 +38,18 @@ class Wrapper(Backend):
         self.backend = backend
         self.name = backend.name
         self.capabilities = backend.capabilities
+
+    @property
+    def lambda_role(self) -> str | None:
+        """The role of the wrapped backend."""
+        return self.backend.lambda_role
+
+    @lambda_role.setter
+    def lambda_role(self, role: str | None) -> None:
+        self.backend.lambda_role = role
+
+    def register_versions(self, versions: Mapping[str, str]) -> None:
+        self.backend.register_versions(versions)
 
     def register_workflow(
         self,

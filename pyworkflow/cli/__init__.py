@@ -20,6 +20,7 @@ COMMANDS = {
     "list": ("process", "list_"),
     "show": ("process", "show"),
     "history": ("events", "history"),
+    "replay": ("replaying", "replay"),
     "signal": ("process", "signal"),
     "cancel": ("process", "cancel"),
     "terminate": ("process", "terminate"),

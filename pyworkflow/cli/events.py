@@ -9,6 +9,7 @@ from pyworkflow.backend.base import FeedEntry
 from pyworkflow.cli.common import json_option, opened, process_argument
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, instant, safe, table
+from pyworkflow.cli.replaying import record
 from pyworkflow.cli.words import describe
 from pyworkflow.codec import fields
 from pyworkflow.event import Event
@@ -24,18 +25,31 @@ WAIT = 60.0
     "--since", type=click.IntRange(min=0), default=0, help="Only events after this number."
 )
 @click.option("--follow", is_flag=True, help="Go on with new events until the process is closed.")
+@click.option("--record", "path", metavar="FILE", help="Write the process to a file, for replay.")
 @json_option
 @click.pass_context
 def history(
-    context: click.Context, process_id: str, since: int, follow: bool, as_json: bool
+    context: click.Context,
+    process_id: str,
+    since: int,
+    follow: bool,
+    path: str | None,
+    as_json: bool,
 ) -> None:
     """Print the history of a process; with --json, one event a line."""
+    if follow and path is not None:
+        raise click.UsageError("--record writes what there is: it does not go with --follow")
     with opened(context) as backend:
         if follow:
             for run, seq, event in followed(backend, process_id, since):
                 emit(_record(run, seq, event)) if as_json else click.echo(_line(str(seq), event))
             return
         process: Process = backend.process_by_id(process_id)
+    if path is not None:
+        record(process, path)
+        if as_json:
+            emit({"action": "record", "id": process.id, "run": process.run, "file": path})
+        return
     events = list(enumerate(process.history[since:], since + 1))
     if as_json:
         for seq, event in events:

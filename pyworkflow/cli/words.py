@@ -82,15 +82,16 @@ _DECISIONS: dict[type, Callable[[Any], list[object]]] = {
 }
 
 
-def _decided(decision: Decision) -> str:
+def decided(decision: Decision) -> str:
+    """Return a decision in words."""
     return _joined(_DECISIONS[type(decision)](decision))
 
 
 _EVENTS: dict[type, Callable[[Any], list[object]]] = {
     DecisionStartedEvent: lambda e: [_by(e.identity)],
-    DecisionEvent: lambda e: [_decided(e.decision)],
+    DecisionEvent: lambda e: [decided(e.decision)],
     DecisionFailedEvent: lambda e: [e.reason],
-    DecisionRejectedEvent: lambda e: [f"{_decided(e.decision)}:", e.reason],
+    DecisionRejectedEvent: lambda e: [f"{decided(e.decision)}:", e.reason],
     ActivityStartedEvent: lambda e: [*_named(e), *_attempt(e.attempt), _by(e.identity)],
     ActivityAttemptEvent: lambda e: [
         *_named(e),

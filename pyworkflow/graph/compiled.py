@@ -1,13 +1,15 @@
 """A graph as a workflow class, which managers, workers and the command line take like any other."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.graph.decider import decide
+from pyworkflow.graph.decider import decide, states
 from pyworkflow.graph.model import Graph
 from pyworkflow.process import Process
 from pyworkflow.workflow import Workflow
+from pyworkflow.workflow.following import Follower
 
 
 class GraphWorkflow(Workflow):
@@ -21,6 +23,28 @@ class GraphWorkflow(Workflow):
     graph: ClassVar[Graph]
     children: ClassVar[Sequence[type[Workflow]]] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "graph" in cls.__dict__ and "handles_cancel" not in cls.__dict__:
+            # Without anything to undo, canceling closes a process at once.
+            cls.handles_cancel = bool(cls.graph.compensations)
+
     def decide(self, process: Process) -> list[Decision]:
         """Return what the graph does next."""
         return decide(self.graph, process)
+
+    def follower(self) -> Follower:
+        """Return what decides along a recorded history and tells where each step stands."""
+        return GraphFollower(self)
+
+
+class GraphFollower(Follower):
+    """Decides along the history of a graph's process."""
+
+    def __init__(self, workflow: GraphWorkflow) -> None:
+        super().__init__(workflow)
+        self._graph = workflow.graph
+
+    def state(self, process: Process) -> dict[str, Json]:
+        """Return the state of each step after a decision: what the decision itself settles is among it."""
+        return {"steps": states(self._graph, process)}

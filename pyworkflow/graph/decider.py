@@ -8,6 +8,7 @@ from collections import deque
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import (
+    CancelProcess,
     CompleteProcess,
     Decision,
     FailProcess,
@@ -16,8 +17,8 @@ from pyworkflow.decision import (
 )
 from pyworkflow.event import DecisionEvent
 from pyworkflow.graph.begin import advance
-from pyworkflow.graph.model import Graph
-from pyworkflow.graph.run import Run
+from pyworkflow.graph.model import START, Graph
+from pyworkflow.graph.run import Run, fold
 from pyworkflow.graph.state import ENDED, StepStatus
 from pyworkflow.process import Process
 
@@ -73,7 +74,7 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
         memory = _Memory(graph, process)
         memory.catch_up(process)
     run, decided = memory.run, list[Decision]()
-    while run.flow.todo and run.flow.fatal is None:
+    while run.flow.todo and (run.flow.fatal is None or run.graph.compensations):
         # In the order of the graph, not of the events: what is looked at in vain must not make a difference.
         looked_at = sorted(run.flow.todo, key=graph.place.__getitem__)
         run.flow.todo.clear()
@@ -86,15 +87,27 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
         decided.append(decision)
     closing = _closing(run)
     if closing is not None:
-        return [closing] if run.flow.fatal is not None else [*decided, closing]
+        at_once = run.flow.canceled or run.flow.fatal is not None
+        return [closing] if at_once else [*decided, closing]
     memory.expected.extend(decided)
     shared[graph] = memory
     return decided
 
 
+def states(graph: Graph, process: Process) -> dict[str, str]:
+    """Return where each step stands after what `decide` has just decided, the start left out."""
+    memory: _Memory | None = process.history.shared().get(graph)
+    run = fold(graph, process) if memory is None else memory.run
+    return {name: s.status.value for name, s in run.flow.states.items() if name != START}
+
+
 def _closing(run: Run) -> Decision | None:
     """Return the decision that ends the process, if all has ended or something failed that ends it."""
     flow = run.flow
+    if run.graph.compensations and flow.is_lost and flow.undo():
+        return None
+    if flow.canceled:
+        return CancelProcess(run.cancel_details)
     if flow.fatal is not None:
         return _failure(run, flow.fatal)
     if flow.unfinished:

@@ -17,7 +17,8 @@ class Flow:
         todo: Names of steps that the decider has to look at; in vain, for some.
         failed: Steps that failed, and whose failure is one of the process.
         fatal: The first of them that ends the process at once.
-        unfinished: How many steps have not ended.
+        canceled: Whether the process is to be canceled.
+        unfinished: How many steps have not ended, besides those that compensate.
         now: The time of the last event.
     """
 
@@ -27,7 +28,9 @@ class Flow:
         self.todo: dict[str, None] = {}
         self.failed: list[str] = []
         self.fatal: str | None = None
-        self.unfinished = len(self.states)
+        self.canceled = False
+        self.unfinished = sum(state.step.compensates is None for state in self.states.values())
+        self._done: list[str] = []
         self.now: DateTime | None = None
 
     def begin(self, given: Json) -> None:
@@ -92,9 +95,13 @@ class Flow:
             name = state.step.name
             state.status, state.outcome, state.ended = outcome.status, outcome, self.now
             self.todo.pop(name, None)
+            if state.step.compensates is not None:
+                continue
             self.unfinished -= 1
             if outcome.status in FAILURES:
                 self._count(name)
+            elif outcome.status is StepStatus.COMPLETED and name in self.graph.compensations:
+                self._done.append(name)
             for follower in map(self.states.__getitem__, self.graph.followers[name]):
                 if follower.ready or follower.is_ended:
                     continue
@@ -102,6 +109,41 @@ class Flow:
                 end = self._tell(follower, name, outcome.status if taken else StepStatus.SKIPPED)
                 if end is not None:
                     ends.append((follower, end, None))
+
+    def stop(self, state: StepState) -> None:
+        """End a step together with the process: nothing follows that."""
+        begun = state.ready or state.parts
+        state.status = StepStatus.CANCELED if begun else StepStatus.BLOCKED
+        state.outcome = Outcome(state.status, None, "the process is being undone")
+        state.ended = self.now
+        self.todo.pop(state.step.name, None)
+        self.unfinished -= 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the process will end otherwise than by completing."""
+        at_the_end = bool(self.failed) and not self.unfinished
+        return self.canceled or self.fatal is not None or at_the_end
+
+    def undo(self) -> bool:
+        """Have the next step run that undoes what was done, the last first; tell whether there is one."""
+        while self._done:
+            for name in self.graph.compensations[self._done[-1]]:
+                state = self.states[name]
+                if not state.is_ended:
+                    if not state.ready:
+                        state.ready = True
+                        self.look_at(name)
+                    return True
+            self._done.pop()
+        return False
+
+    def close(self) -> None:
+        """Note that the process is closed: what would have undone something is not needed any more."""
+        for names in self.graph.compensations.values():
+            for state in map(self.states.__getitem__, names):
+                if not state.is_ended:
+                    self.end(state, Outcome(StepStatus.SKIPPED, None, "there was nothing to undo"))
 
     def _count(self, name: str) -> None:
         policy = self.graph.policy_of(name)
@@ -149,13 +191,15 @@ def _follows(step: Step, status: StepStatus) -> bool:
     """Tell whether the end of a dependency is one that a step follows."""
     if step.after is After.SUCCESS:
         return status is StepStatus.COMPLETED
+    if step.after is After.CATCH:
+        return status in FAILURES
     failed = status in FAILURES or status is StepStatus.BLOCKED
     return failed or step.after is After.END
 
 
 def _needs_all(step: Step) -> bool:
     """Tell whether a step is skipped with any of its dependencies. One that mends is enough with any failure."""
-    return step.join is Join.ALL and step.after is not After.FAILURE
+    return step.join is Join.ALL and step.after not in (After.FAILURE, After.CATCH)
 
 
 def _was_skipped(state: StepState) -> bool:

@@ -10,7 +10,7 @@ from pyworkflow.activity import YEAR, ActivityFunction
 from pyworkflow.codec import Json
 from pyworkflow.graph.errors import GraphError, UnknownStepError
 from pyworkflow.graph.model import START
-from pyworkflow.graph.tasks import ActivityOptions, ActivityTask, Task
+from pyworkflow.graph.tasks import ActivityOptions, ActivityTask, Task, task_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +45,10 @@ class FunctionTask(ActivityTask, Generic[F]):
             for task in options.get("depends_on", ())
         }
         sources: list[Task | str] = [tasks[source] for source in given.values()]
+        undone = options.get("compensates")
+        if undone is not None and any(task_name(source) != task_name(undone) for source in sources):
+            told = f"compensates {task_name(undone)!r}, and is given nothing but its output"
+            raise GraphError(named, told)
         options = options.copy()
         options["depends_on"] = list(dict.fromkeys([*sources, *more]))
         super().__init__(named, _activity(function, f"{workflow}.{named}"), **options)

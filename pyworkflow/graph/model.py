@@ -43,8 +43,11 @@ class After(StrEnum):
 
     SUCCESS = "success"
     FAILURE = "failure"
+    """Failing, or never running because something before it has failed."""
+    CATCH = "catch"
+    """Failing itself, timing out and being canceled included."""
     END = "end"
-    """Either, or being skipped."""
+    """Any of these, or being skipped."""
 
 
 class OnFailure(StrEnum):
@@ -164,6 +167,8 @@ class Step:
         depends_on: The steps it follows, by name; none means that it begins with the process.
         join: How many of them have to be there.
         after: Which of their ends it follows.
+        compensates: The step that it undoes. It runs if that one has completed and the process fails or is canceled: one after another,
+            what completed last first. It depends on nothing else, and its failure keeps no other one from being undone.
         param: A constant input, any JSON.
         collect: Makes the standard input from the outputs by name, if not as `pyworkflow.graph.inputs` says.
         transform_input: Makes the final input from the standard one.
@@ -185,6 +190,7 @@ class Step:
     depends_on: tuple[str, ...] = ()
     join: Join = Join.ALL
     after: After = After.SUCCESS
+    compensates: str | None = None
     param: Json | UnsetType = UNSET
     collect: Callable[[Mapping[str, Json]], Json] | None = None
     transform_input: Callable[[Json], Json] | None = None
@@ -204,6 +210,8 @@ class Step:
             # What is none of them is told by the validation, with all else that is wrong.
             if value in list(kind):
                 object.__setattr__(self, name, kind(value))
+        if self.compensates is not None and not self.depends_on:
+            object.__setattr__(self, "depends_on", (self.compensates,))
 
     @property
     def rivals(self) -> tuple[str, ...]:
@@ -246,20 +254,24 @@ class Graph(Drawn):
         self.steps: Mapping[str, Step] = MappingProxyType(validated(name, steps, output))
         self.place = {name: index for index, name in enumerate(self.steps)}
         followers: dict[str, list[str]] = {name: [] for name in self.steps}
+        compensations: dict[str, list[str]] = {}
         for step in self.steps.values():
+            if step.compensates is not None:
+                compensations.setdefault(step.compensates, []).append(step.name)
+                continue
             for dependency in dict.fromkeys(step.rivals):
                 followers[dependency].append(step.name)
-        self.followers: Mapping[str, tuple[str, ...]] = MappingProxyType(
-            {name: tuple(names) for name, names in followers.items()}
-        )
+        self.followers = _frozen(followers)
+        self.compensations = _frozen(compensations)
 
     def _graph_to_draw(self) -> "Graph":
         return self
 
     def leaves(self) -> list[str]:
         """Return the steps that nothing depends on."""
-        needed = {name for step in self.steps.values() for name in step.depends_on}
-        return [name for name in self.steps if name not in needed and name != START]
+        forward = [step for step in self.steps.values() if step.compensates is None]
+        needed = {name for step in forward for name in step.depends_on}
+        return [s.name for s in forward if s.name not in needed and s.name != START]
 
     def is_handled(self, name: str) -> bool:
         """Tell whether another step follows the failure of a step."""
@@ -272,3 +284,7 @@ class Graph(Drawn):
     def _stated(self, name: str) -> OnFailure:
         stated = self.steps[name].on_failure
         return self.on_failure if stated is None else OnFailure(stated)
+
+
+def _frozen(names: Mapping[str, list[str]]) -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({name: tuple(others) for name, others in names.items()})

@@ -144,6 +144,7 @@ def _progress(state: StepState) -> str:
 
 def _arrow(step: Step, dependency: str, states: dict[str, StepState] | None) -> Arrow:
     label = "" if step.after is After.SUCCESS or dependency == START else f"on {step.after.value}"
+    label = "undone by" if step.compensates is not None else label
     taken = None
     if states is not None:
         begun = states[step.name].started is not None or bool(states[step.name].parts)

@@ -21,6 +21,7 @@ from pyworkflow.decision import (
 )
 from pyworkflow.event import (
     ActivityEvent,
+    CancelRequestedEvent,
     ChildProcessEvent,
     DecisionEvent,
     DecisionRejectedEvent,
@@ -48,6 +49,7 @@ class Run:
         stale: How to end what is open and nobody waits for any more, by id.
         busy: The parts that somebody works on, of all steps.
         delayed: Steps that had to wait because there were too many of those.
+        cancel_details: What was said when the process was to be canceled.
     """
 
     def __init__(self, graph: Graph, process: Process) -> None:
@@ -56,6 +58,7 @@ class Run:
         self.stale: dict[str, Decision] = {}
         self.busy: set[tuple[str, int]] = set()
         self.delayed: set[str] = set()
+        self.cancel_details: Json = None
         self._input = process.input
         self._children = child_prefix(process)
         self._signals = Signals()
@@ -100,8 +103,28 @@ class Run:
                 self._fire(timer)
             case DecisionRejectedEvent(decision=decision, reason=reason):
                 self._reject(decision, reason)
+            case CancelRequestedEvent(details=details):
+                self._cancel(details)
             case _:
                 pass
+        self._unwind()
+
+    def _cancel(self, details: Json) -> None:
+        # What has begun to end otherwise ends so.
+        if not self.flow.is_lost:
+            self.flow.canceled = True
+            self.cancel_details = details
+
+    def _unwind(self) -> None:
+        """If the process will not complete, let go of what is under way, and undo what was done."""
+        if not self.graph.compensations or not self.flow.is_lost:
+            return
+        if self.flow.unfinished:
+            for state in self.flow.states.values():
+                if state.step.compensates is None and not state.is_ended:
+                    self._let_go(state)
+                    self.flow.stop(state)
+        self.flow.undo()
 
     def is_full(self, state: StepState) -> bool:
         """Tell whether a step has to wait because there is too much going on; if so, note that it does."""
@@ -165,9 +188,12 @@ class Run:
                 self.stale.pop(name, None)
             case RequestCancelProcess(process_id=name):
                 self.stale.pop(str(self._child(name)), None)
+            case _ if decision.closing:
+                self.flow.close()
             case _:
                 if (mark := marks.read(decision)) is not None:
                     self._settle(mark)
+        self._unwind()
 
     def _start_timer(self, name: str) -> None:
         kind, key = read_timer_id(name)

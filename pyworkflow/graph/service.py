@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 from pyworkflow.activity import Activity
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend
@@ -21,7 +20,7 @@ from pyworkflow.graph.lambdas import (
     lambda_function,
     remote_lambda,
 )
-from pyworkflow.graph.tasks import registered_name
+from pyworkflow.graph.tasks import registered_name, versions_of
 from pyworkflow.graph.workflow import Workflow
 from pyworkflow.ids import new_id
 from pyworkflow.manager import Manager
@@ -51,13 +50,6 @@ class WorkflowId(str):
         made = super().__new__(cls, process_id)
         made.run_id = run_id
         return made
-
-
-@runtime_checkable
-class TakesLambdaRole(Protocol):
-    """A backend whose engine executes Lambda functions in a role."""
-
-    lambda_role: str | None
 
 
 def use_backend(backend: Backend | str | None) -> None:
@@ -202,10 +194,12 @@ def start_workflow(
         UnknownWorkflowError: The workflow is not registered.
     """
     opened = backend_for(domain, backend)
-    if lambda_role is not None and isinstance(opened, TakesLambdaRole):
+    if lambda_role is not None:
         opened.lambda_role = lambda_role
+    registered = registered_name(workflow_name, workflow_version)
+    opened.register_versions(versions_of(registered, workflow_version))
     process = Process(
-        registered_name(workflow_name, workflow_version),
+        registered,
         workflow_id or f"{workflow_name}@{new_id()}",
         input=input,
         tags=tags,

@@ -43,7 +43,8 @@ class Options(TypedDict, total=False):
         time_between_retries: Seconds between two of them. ``retry_interval`` is the same.
         retry: Both, with a growing delay and errors that are final; instead of them.
         join: ``all``, ``any`` or ``race``.
-        after: ``success``, ``failure`` or ``end`` of what it follows.
+        after: ``success``, ``failure``, ``catch`` or ``end`` of what it follows.
+        compensates: The task that it undoes when the process fails or is canceled, in place of ``depends_on``.
         when: Told the standard input; the step is skipped if it says no.
         choose: Told the output; returns the names of the dependents that run.
         for_each: The task whose output is a list, or what makes a list from the standard input.
@@ -65,6 +66,7 @@ class Options(TypedDict, total=False):
     retry: Retry
     join: str
     after: str
+    compensates: Task | str
     when: Callable[[Any], object]
     choose: Callable[[Any], Iterable[str] | None]
     for_each: Task | str | Callable[[Any], Sequence[Json]]
@@ -123,7 +125,12 @@ class Task:
         self.collect: Callable[[Mapping[str, Json]], Json] | None = None
         self.activities: tuple[AnyActivity, ...] = ()
         self.workflows: tuple[type[AnyWorkflow], ...] = ()
-        self.depends_on: tuple[Task | str, ...] = tuple(options.get("depends_on", ()))
+        self.versions: dict[str, str] = {}
+        undone = options.get("compensates")
+        given = options.get("depends_on", ())
+        self.depends_on: tuple[Task | str, ...] = tuple(given) or (
+            () if undone is None else (undone,)
+        )
         self.step()
 
     def __repr__(self) -> str:
@@ -133,13 +140,14 @@ class Task:
         """Return the step that it describes."""
         options = self.options
         settings: dict[str, Any] = {o: options[o] for o in _AS_THEY_ARE if o in options}  # type: ignore[literal-required]
-        each = options.get("for_each")
+        each, undone = options.get("for_each"), options.get("compensates")
         try:
             return Step(
                 name=self.name,
                 work=self.work,
                 depends_on=tuple(map(task_name, self.depends_on)),
                 collect=self.collect,
+                compensates=None if undone is None else task_name(undone),
                 for_each=each.name if isinstance(each, Task) else each,
                 repeat=self._repeat(),
                 retry=self._retry(),
@@ -220,6 +228,7 @@ class ActivityTask(Task):
             heartbeat_timeout=heartbeat_timeout,
         )
         super().__init__(name, work, options)
+        self.versions = versions_of(work.activity, activity_version)
         if not isinstance(wanted, str):
             self.activities = (wanted,)
 
@@ -281,10 +290,13 @@ class WorkflowTask(Task):
             tags=tuple(tags),
         )
         super().__init__(name, work, options)
+        self.versions = versions_of(work.workflow, workflow_version)
         if isinstance(wanted, Registrable):
             self.workflows = tuple(wanted.workflows())
         elif isinstance(wanted, type):
             self.workflows = (wanted, *getattr(wanted, "children", ()))
+        for workflow_class in self.workflows:
+            self.versions |= workflow_class.versions
 
 
 class SignalTask(Task):
@@ -338,3 +350,8 @@ class PassTask(Task):
 def registered_name(name: str, version: str | None) -> str:
     """Return what a workflow or activity of a version is registered under: versions are types of their own, side by side."""
     return name if version is None else f"{name}-{version}"
+
+
+def versions_of(registered: str, version: str | None) -> dict[str, str]:
+    """Return the version of a registered name, as `Workflow.versions` of a workflow class has it."""
+    return {} if version is None else {registered: version}

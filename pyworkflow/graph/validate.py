@@ -76,6 +76,8 @@ def _check_settings(step: Step) -> None:
         if value is not None and value not in list(kind):
             raise InvalidRequestError(setting, f"must be one of {', '.join(kind)}, not {value!r}")
     check_payload(None if step.param is UNSET else step.param, "param")
+    if step.compensates is not None:
+        _check_compensation(step)
     if step.for_each is not None and step.repeat is not None:
         raise InvalidRequestError("for_each", "does not go with repeat: use a graph of its own")
     if step.for_each is not None and isinstance(step.work, TimerWork | NoWork | SignalWork):
@@ -90,6 +92,15 @@ def _check_settings(step: Step) -> None:
         check_seconds(step.repeat.delay, "delay")
         if step.repeat.limit < 1:
             raise InvalidRequestError("limit", f"must be 1 or more, not {step.repeat.limit}")
+
+
+def _check_compensation(step: Step) -> None:
+    if step.compensates == START:
+        raise InvalidRequestError(
+            "compensates", "nothing is done at the start that could be undone"
+        )
+    if step.depends_on != (step.compensates,) or step.after is not After.SUCCESS:
+        raise InvalidRequestError("compensates", "does not go with depends_on and after")
 
 
 def _check_work(work: Work) -> None:
@@ -149,7 +160,8 @@ def _cycle(steps: dict[str, Step], stuck: set[str]) -> list[str]:
 
 def _check_reachable(steps: dict[str, Step], ordered: list[Step]) -> None:
     for step in ordered:
-        if step.after == After.FAILURE and not any(_can_fail(steps[n]) for n in step.rivals):
+        can_fail = {After.FAILURE: _can_be_lost, After.CATCH: _can_fail}.get(step.after)
+        if can_fail is not None and not any(can_fail(steps[name]) for name in step.rivals):
             reason = (
                 f"follows the failure of {', '.join(map(repr, step.rivals))}, which cannot fail"
                 if step.rivals
@@ -158,12 +170,15 @@ def _check_reachable(steps: dict[str, Step], ordered: list[Step]) -> None:
             raise UnreachableStepError(step.name, reason)
 
 
-def _can_fail(step: Step) -> bool:
+def _can_be_lost(step: Step) -> bool:
     """Tell whether a step may fail, or be kept from running by a failure."""
+    return _can_fail(step) or (bool(step.rivals) and step.rivals != (START,))
+
+
+def _can_fail(step: Step) -> bool:
+    """Tell whether a step may fail."""
     if step.repeat is not None:
         return True
     if isinstance(step.work, SignalWork) and step.work.timeout is not None:
         return True
-    # What one of these depends on may fail, which keeps it from running.
-    waits = bool(step.rivals) and step.rivals != (START,)
-    return waits or not isinstance(step.work, TimerWork | NoWork | SignalWork)
+    return not isinstance(step.work, TimerWork | NoWork | SignalWork)

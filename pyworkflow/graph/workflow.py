@@ -11,7 +11,14 @@ from pyworkflow.graph.drawing import Drawn
 from pyworkflow.graph.errors import DuplicateStepError, UnknownStepError
 from pyworkflow.graph.functions import FunctionTask
 from pyworkflow.graph.model import START, Graph, OnFailure
-from pyworkflow.graph.tasks import ActivityOptions, StartTask, Task, registered_name, task_name
+from pyworkflow.graph.tasks import (
+    ActivityOptions,
+    StartTask,
+    Task,
+    registered_name,
+    task_name,
+    versions_of,
+)
 from pyworkflow.values import check_name
 from pyworkflow.workflow import Workflow as AnyWorkflow
 
@@ -24,7 +31,8 @@ class Workflow(Drawn):
 
     Args:
         name: Its name.
-        version: Its version, any text. Versions are types of their own, registered as ``name-version``; one without, as ``name``.
+        version: Its version, any text. Versions are types of their own, registered as ``name-version``; one without, as ``name``. On
+            Amazon SWF they are a name and a version.
         output: The task (or its name) whose output is the result of a process; a list of tasks for an object of their outputs. If left
             out, it is the output of the only task that nothing depends on, or null if there are several. ``result_task_name`` is the
             same for one task.
@@ -172,9 +180,16 @@ class Workflow(Drawn):
                 "category": self.category,
                 "timeout": self.timeout,
                 "decision_timeout": self.decision_timeout,
+                "versions": self._versions(),
             }
             self._class = type(self.registered_name, (GraphWorkflow,), settings)
         return self._class
+
+    def _versions(self) -> dict[str, str]:
+        versions = versions_of(self.registered_name, self.version)
+        for task in self._tasks.values():
+            versions |= task.versions
+        return versions
 
     def _output(self) -> str | list[str] | None:
         output = self.output

@@ -147,6 +147,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(before)
             self._tasks.clear()
 
+    def tasks(self) -> "list[asyncio.Task[Any]]":
+        """Return the tasks that have not ended, in the order in which they began."""
+        return list(self._tasks)
+
     # -- what asyncio uses ---------------------------------------------------------------------------------------------------------
 
     def number(self) -> int:

@@ -24,6 +24,10 @@ class Mailbox:
                 return
         self._kept.setdefault(name, deque()).append(data)
 
+    def wanted(self) -> list[str]:
+        """Return the names of the signals that somebody waits for."""
+        return [name for name, asked in self._waiting.items() if any(not o.done() for o in asked)]
+
     def ask(self, name: str, operation: Operation[Any]) -> None:
         """End an operation with the next signal of a name, at once if one is kept."""
         if kept := self._kept.get(name):

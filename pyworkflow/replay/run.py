@@ -1,7 +1,6 @@
 """One process whose code is run along its history: alive between decisions, and made again from the history whenever that is needed."""
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime as DateTime
@@ -31,7 +30,6 @@ from pyworkflow.event import (
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
-from pyworkflow.replay.commands import Commands, Key
 from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, side_by_side
 from pyworkflow.replay.ending import ending
 from pyworkflow.replay.failures import (
@@ -39,17 +37,13 @@ from pyworkflow.replay.failures import (
     SideEffectFailed,
     child_failure,
     raised,
-    refuse,
 )
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
-from pyworkflow.replay.loop import Condition, DeterministicLoop
-from pyworkflow.replay.mailbox import Mailbox
-from pyworkflow.replay.operation import NumberedFuture, Operation
+from pyworkflow.replay.requests import Requests
 from pyworkflow.replay.windows import Reader, Window
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
 from pyworkflow.signal import Signal
-from pyworkflow.values import check_name, check_seconds
 
 if TYPE_CHECKING:
     from pyworkflow.replay.workflow import ReplayWorkflow
@@ -58,14 +52,12 @@ T = TypeVar("T")
 
 EPOCH = DateTime(1970, 1, 1, tzinfo=UTC)
 
-_OURS = ("pyworkflow.replay", "asyncio")
-
 
 class StaleRunError(Exception):
     """A run has gone on from a decision that did not count: it is made again from the history."""
 
 
-class Run:
+class Run(Requests):
     """The code of one process, as far as its history has come.
 
     Args:
@@ -74,24 +66,17 @@ class Run:
     """
 
     def __init__(self, workflow: "ReplayWorkflow", process: Process) -> None:
+        super().__init__()
         self.workflow = workflow
         self.process = process
         self.history = History()
-        # The rest of a loop's methods is added to the class by name.
-        self.loop = DeterministicLoop(self)  # type: ignore[abstract]
         self.random = Random(self.seed("random"))  # noqa: S311 - to be the same again is its purpose
         self.uuids = Random(self.seed("uuid"))  # noqa: S311
-        self.commands = Commands()
         self.now = process.started or EPOCH
         self._reader = Reader()
         self._made: list[Decision] = []
-        self._places: list[str] = []
         self._window = Window([], 0, None)
         self._main: asyncio.Task[Any] | None = None
-        self._operations: dict[Key, Operation[Any]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._timer_ids: dict[int, str] = {}
-        self._mailbox = Mailbox()
         self._patches: dict[str, bool] = {}
         self._cancel_requested = False
         self._cancel_details: Json = None
@@ -222,17 +207,6 @@ class Run:
         else:
             operation.fail(child_failure(event.process_id, event.workflow or "", event.result))
 
-    def _ended(self, kind: str, id: str) -> Operation[Any] | None:
-        self.commands.ended(kind, id)
-        return self._operations.pop((kind, id), None)
-
-    def _fire(self, timer_id: str) -> None:
-        self.commands.ended("timer", timer_id)
-        handle = self._timers.pop(timer_id, None)
-        if handle is not None:
-            self._timer_ids.pop(id(handle), None)
-            self.loop.fire(handle)
-
     def _receive(self, signal: Signal) -> None:
         handler = self.workflow.handler_of(signal.name)
         if handler is not None:
@@ -282,83 +256,6 @@ class Run:
             case _:
                 # What was to be told or canceled is not there any more.
                 pass
-
-    # -- what the code asks for ----------------------------------------------------------------------------------------------------
-
-    def begin(
-        self, kind: str, id: str, decision: Decision, convert: Callable[[Any], T] | None
-    ) -> Operation[T]:
-        """Decide something that will end, and return what to await."""
-        self.listen()
-        if (kind, id) in self._operations:
-            raise ValueError(f"{kind} {id!r} is open already")
-        operation: Operation[T] = self._operation(kind, id, convert)
-        self._operations[kind, id] = operation
-        self._note()
-        self.commands.open(kind, id, decision)
-        return operation
-
-    def _operation(self, kind: str, id: str, convert: Callable[[Any], T] | None) -> Operation[T]:
-        return Operation(self.loop.number(), self.loop, kind, id, self._withdraw, convert)
-
-    def _withdraw(self, operation: Operation[Any]) -> None:
-        if self.loop.over:
-            return
-        if operation.kind != "signal":
-            self._operations.pop((operation.kind, operation.id), None)
-            self.commands.cancel(operation.kind, operation.id)
-
-    def decide(self, decision: Decision) -> None:
-        """Decide something that nobody awaits."""
-        self.listen()
-        self._note()
-        self.commands.add(decision)
-
-    def wait_for_signal(self, name: str, convert: Callable[[Any], T] | None) -> Operation[T]:
-        """Return what ends with the next signal of a name."""
-        self.listen()
-        operation: Operation[T] = self._operation(
-            "signal", check_name(name, "signal name"), convert
-        )
-        self._mailbox.ask(name, operation)
-        return operation
-
-    async def wait_until(self, holds: Callable[[], object]) -> None:
-        """Return as soon as a predicate holds."""
-        self.listen()
-        if holds():
-            return
-        waiter: NumberedFuture[None] = NumberedFuture(self.loop.number(), self.loop)
-        self.loop.until(Condition(holds, waiter))
-        await waiter
-
-    def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
-        """Have a handle run after some seconds."""
-        delay = float(check_seconds(delay, "delay"))
-        timer_id = self.commands.next_id("timer")
-        self._timers[timer_id] = handle
-        self._timer_ids[id(handle)] = timer_id
-        self._note()
-        self.commands.open("timer", timer_id, Timer(delay, None, timer_id))
-
-    def cancel_timer(self, handle: asyncio.TimerHandle) -> None:
-        """Have a handle never run."""
-        timer_id = self._timer_ids.pop(id(handle), None)
-        if timer_id is not None:
-            del self._timers[timer_id]
-            self.commands.cancel("timer", timer_id)
-
-    def listen(self) -> None:
-        """Refuse to go on if the run is over.
-
-        Raises:
-            Dropped: It is.
-        """
-        if self.loop.over:
-            refuse()
-
-    def _note(self) -> None:
-        self._places.append(_place())
 
     # -- what is recorded ----------------------------------------------------------------------------------------------------------
 
@@ -422,13 +319,3 @@ def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
     except Exception as error:
         return {"id": number, "error": f"{type(error).__name__}: {error}"}
     return {"id": number, "value": plain(value, "value of a side effect")}
-
-
-def _place() -> str:
-    """Return the file and line of the users' code that asks."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"

@@ -1,6 +1,8 @@
 """Undoing what was done, when the rest fails or is canceled."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import ParamSpec, Self
 
@@ -13,6 +15,7 @@ class Saga:
     """Compensations, run in reverse order when the block of ``async with`` is left by an exception or by cancellation.
 
     Each runs, whatever becomes of the others; what they raise is added to the exception that began it, as notes. The exception goes on.
+    Nothing interrupts them: who cancels the process, or this task, meanwhile finds them done.
     """
 
     def __init__(self) -> None:
@@ -50,10 +53,18 @@ class Saga:
         while self._compensations:
             compensation = self._compensations.pop()
             try:
-                await compensation()
+                await _finished(compensation())
             except Exception as error:
                 failures.append(error)
         return failures
 
     def __len__(self) -> int:
         return len(self._compensations)
+
+
+async def _finished(undoing: Awaitable[object]) -> None:
+    future = asyncio.ensure_future(undoing)
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    future.result()

@@ -1,13 +1,16 @@
 """Workflows: code that decides what a process does next."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, ScheduleActivity
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.process import Process
+
+if TYPE_CHECKING:
+    from pyworkflow.workflow.following import Follower
 
 Decidable = Any
 """What `Workflow.decide` may return: nothing, a decision, an activity, or an iterable of those."""
@@ -23,6 +26,8 @@ class Workflow:
         timeout: Seconds a process may be open.
         decision_timeout: Seconds a decider may take.
         handles_cancel: Whether `decide` answers a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+        versions: Which names (its own, of its activities and children) end in a hyphen and a version, for an engine that keeps
+            versions apart: ``{"Order-2": "2"}`` is version 2 of ``Order`` on Amazon SWF.
     """
 
     name: ClassVar[str] = "Workflow"
@@ -31,6 +36,7 @@ class Workflow:
     timeout: ClassVar[float] = 365 * 86_400
     decision_timeout: ClassVar[float] = 60
     handles_cancel: ClassVar[bool] = False
+    versions: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -44,6 +50,12 @@ class Workflow:
         returned is recorded, never worked out again: a decider may read the clock, a database or a flag.
         """
         raise TypeError(f"workflow {self.name!r} does not say what to decide")
+
+    def follower(self) -> "Follower":
+        """Return what decides along a recorded history and tells where the workflow stands."""
+        from pyworkflow.workflow.following import Follower
+
+        return Follower(self)
 
     def answer(self, process: Process, question: str, *arguments: Json) -> Json:
         """Answer a question about a process from its history, without deciding anything.

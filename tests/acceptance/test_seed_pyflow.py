@@ -1,6 +1,7 @@
 """The first pyflow's program, as its README has it: only the import line is another."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,17 @@ import pytest
 
 import pyworkflow.graph as pyflow
 from examples.pyflow import domain, functions, task_list, workflow
+from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.base import Backend
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import ScheduleLambda
 from pyworkflow.event import ActivityStartedEvent, DecisionEvent
+from pyworkflow.process import Status
 from pyworkflow.result import ProcessCompleted
 from pyworkflow.testing.clock import FakeClock
+from tests.lambda_swf import LambdaSWF, serving
+from tests.moto_server import KEYS, REGION, make_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -222,6 +227,83 @@ def test_stopped_after_every_poll_each_lambda_is_called_once(tmp_path: Path) -> 
     assert log.read_text().split() == [name for name, _ in EXPECTED]
     starts = [e for e in process.history if isinstance(e, ActivityStartedEvent)]
     assert [e.attempt for e in starts] == [1, 1, 1]
+
+
+ON_SWF = """
+import sys
+import pyworkflow.graph as pyflow
+from examples.pyflow import domain, task_list, workflow
+
+if sys.argv[1] == "poll":
+    pyflow.poll_for_executions(workflow, domain, task_list, num_iterations=1, poll_seconds=1)
+else:
+    pyflow.ensure_workflow_registered(workflow, domain=domain)
+    workflow_id = pyflow.start_workflow(
+        domain=domain,
+        workflow_name="StringTransformer",
+        workflow_version="1.0",
+        task_list=task_list,
+        lambda_role="arn:aws:iam::528461152743:role/swf-lambda",
+        input="World",
+    )
+    print(workflow_id, workflow_id.run_id)
+"""
+
+
+def test_on_amazon_swf_each_lambda_is_called_once_though_the_runner_stops_after_every_poll() -> (
+    None
+):
+    swf = LambdaSWF(functions)
+    with serving(swf) as endpoint:
+        environment = {
+            **os.environ,
+            **KEYS,
+            "AWS_ENDPOINT_URL_SWF": endpoint,
+            "AWS_REGION": REGION,
+        }
+        environment.pop("PYWORKFLOW_BACKEND", None)
+
+        def run(what: str) -> str:
+            command = [sys.executable, "-c", ON_SWF, what]
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        workflow_id, run_id = run("start").split()
+        for _ in range(3):
+            run("poll")
+        assert swf.calls == EXPECTED[:2]
+        swf.advance(29)
+        assert swf.events[-1]["eventType"] == "TimerStarted"
+        swf.advance(1)
+        for _ in range(2):
+            run("poll")
+
+        backend = AmazonSWFBackend(client=make_client(endpoint), domain=domain)
+        with backend:
+            pyflow.ensure_workflow_registered(workflow, domain, backend=backend)
+            process = backend.process_by_id(workflow_id)
+            [listed] = backend.processes("StringTransformer-1.0", status=Status.COMPLETED)
+
+    assert swf.calls == EXPECTED
+    assert process.result == ProcessCompleted("Hello DLROW")
+    assert process.workflow == listed.workflow == "StringTransformer-1.0"
+    assert (workflow_id, run_id) == (swf.started["workflowId"], "1")
+    # Amazon is told what the program says, a name and a version.
+    assert list(swf.types) == [("StringTransformer", "1.0")]
+    assert swf.started["workflowType"] == {"name": "StringTransformer", "version": "1.0"}
+    assert swf.started["lambdaRole"] == "arn:aws:iam::528461152743:role/swf-lambda"
+    assert swf.started["taskList"] == {"name": task_list}
+    assert swf.started["input"] == '"World"'
+    key = "lambdaFunctionScheduledEventAttributes"
+    told = [event[key] for event in swf.events if key in event]
+    assert [(a["name"], a["input"]) for a in told] == [
+        ("string-upcase", '"World"'),
+        ("string-reverse", '"WORLD"'),
+        ("string-concat", '["Hello"," ","DLROW"]'),
+    ]
 
 
 def test_the_example_runs() -> None:

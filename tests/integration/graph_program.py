@@ -3,7 +3,7 @@
 from typing import Any
 
 from pyworkflow.activity import Activity, ActivityFailed, activity
-from pyworkflow.graph import ActivityTask, SignalTask, TimerTask, Workflow, WorkflowTask
+from pyworkflow.graph import ActivityTask, PassTask, SignalTask, TimerTask, Workflow, WorkflowTask
 
 
 @activity(scheduled_timeout=3600)
@@ -22,13 +22,16 @@ def refuse(given: Any) -> None:
 
 
 class FlakyActivity(Activity):
-    """Fails twice, as its task says which attempt of the step it is."""
+    """Fails as often as its input says. A graph tells the attempt in the id, an engine that retries by itself in the task."""
+
+    input: int
 
     def execute(self) -> str:
-        attempt = int(self.task.activity_execution.id.rpartition(".")[2])
-        if attempt < 3:
-            raise ActivityFailed(f"attempt {attempt}")
-        return f"attempt {attempt}"
+        _, in_id, attempt = self.task.activity_execution.id.rpartition(".")
+        number = int(attempt) if in_id else self.task.attempt
+        if number <= self.input:
+            raise ActivityFailed(f"attempt {number}")
+        return f"attempt {number}"
 
 
 def diamond() -> Workflow:
@@ -41,16 +44,32 @@ def diamond() -> Workflow:
 
 
 def flaky() -> Workflow:
+    """Its activity gets three attempts, half a minute apart."""
     graph = Workflow("Flaky")
-    graph.add(ActivityTask("a", FlakyActivity, num_retries=2, time_between_retries=30))
+    before = [graph.start_task]
+    graph.add(
+        ActivityTask("a", FlakyActivity, depends_on=before, num_retries=2, time_between_retries=30)
+    )
     return graph
 
 
-def slow(retries: int) -> Workflow:
-    """Its activity takes longer than it may, and nobody executes it."""
-    graph = Workflow(f"Slow{retries}")
+def slow() -> Workflow:
+    """Its activity may take ten seconds, and gets two attempts, five seconds apart."""
+    graph = Workflow("Slow")
     graph.add(
-        ActivityTask("a", add_one, param=1, timeout=10, num_retries=retries, time_between_retries=5)
+        ActivityTask("a", add_one, param=1, timeout=10, num_retries=1, time_between_retries=5)
+    )
+    return graph
+
+
+def rescued() -> Workflow:
+    """It takes a failure on, and says what it was."""
+    graph = Workflow("Rescued")
+    tried = graph.add(ActivityTask("r", refuse, depends_on=[graph.start_task]))
+    graph.add(
+        PassTask(
+            "told", depends_on=[tried], after="catch", transform_input=lambda given: given["reason"]
+        )
     )
     return graph
 
@@ -69,22 +88,15 @@ def failing() -> Workflow:
 
 
 def family() -> Workflow:
-    """Its child fails, and what follows the failure says how."""
+    """One child fails, the other one does not; it says how both ended."""
     graph = Workflow("Family", output="told")
     child = graph.add(WorkflowTask("child", failing()))
     other = graph.add(WorkflowTask("other", diamond(), depends_on=[graph.start_task]))
-    graph.add(
-        ActivityTask(
-            "told",
-            depends_on=[child, other],
-            after="end",
-            activity=total,
-            transform_input=lambda given: [
-                given["inputs"]["other"],
-                len(given["inputs"]["child"]["reason"]),
-            ],
-        )
-    )
+
+    def ends(given: Any) -> list[Any]:
+        return [given["inputs"]["child"]["status"], given["inputs"]["other"]]
+
+    graph.add(PassTask("told", depends_on=[child, other], after="end", transform_input=ends))
     return graph
 
 

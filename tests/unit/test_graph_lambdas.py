@@ -1,6 +1,7 @@
 """Lambda functions without Amazon, and the calls of the first pyflow."""
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from pyworkflow.activity import Activity, ActivityExecution
+from pyworkflow.backend.base import Backend
+from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.errors import InvalidRequestError, UnknownWorkflowError
 from pyworkflow.graph import (
@@ -169,15 +172,12 @@ def test_a_backend_that_cannot_be_is_told() -> None:
         backend_for("d", "nothing://{domain}")
 
 
-class WithRole(MemoryBackend):
-    lambda_role: str | None = None
-
-
-def test_the_role_of_lambdas_reaches_the_engine_that_has_one() -> None:
-    backend = WithRole()
+@pytest.mark.parametrize("wrap", [lambda backend: backend, BlinkerBackend])
+def test_the_role_of_lambdas_reaches_the_engine(wrap: Callable[[Backend], Backend]) -> None:
+    backend = MemoryBackend()
     graph = Workflow("w")
-    ensure_workflow_registered(graph, "d", backend=backend)
-    start_workflow("d", "w", lambda_role="arn:aws:iam::1:role/x", backend=backend)
+    ensure_workflow_registered(graph, "d", backend=wrap(backend))
+    start_workflow("d", "w", lambda_role="arn:aws:iam::1:role/x", backend=wrap(backend))
 
     assert backend.lambda_role == "arn:aws:iam::1:role/x"
 

@@ -98,19 +98,36 @@ def test_a_step_that_can_never_run_is_refused(before: list[str], told: str) -> N
         graph.validate()
 
 
-def test_a_timer_may_be_kept_from_running_by_a_failure() -> None:
+def test_a_timer_may_be_kept_from_running_by_a_failure_but_does_not_fail() -> None:
     graph = tasks(("a", []))
     graph.add(TimerTask("wait", 5, depends_on=["a"]))
     graph.add(ActivityTask("mend", depends_on=["wait"], after="failure"))
-
     graph.validate()
+
+    graph.add(ActivityTask("catch", depends_on=["wait"], after="catch"))
+    with pytest.raises(UnreachableStepError, match=r"step 'catch': .*'wait', which cannot fail"):
+        graph.validate()
+
+
+def test_a_function_that_compensates_is_given_what_it_undoes() -> None:
+    graph = tasks(("a", []), ("b", []))
+
+    with pytest.raises(GraphError, match="step 'undo': compensates 'a', and is given nothing but"):
+
+        @graph.step(compensates="a", name="undo")
+        def undo_both(a: str, b: str) -> None: ...
+
+    @graph.step(compensates="a")
+    def undo(a: str) -> None: ...
+
+    assert graph.graph().compensations == {"a": ("undo",)}
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         (lambda: ActivityTask("a", join="most"), "join: must be one of all, unskipped, any, race"),
-        (lambda: ActivityTask("a", after="noon"), "after: must be one of success, failure, end"),
+        (lambda: ActivityTask("a", after="noon"), "after: must be one of success, failure, catch"),
         (lambda: ActivityTask("a", on_failure="cry"), "on_failure: must be one of fail"),
         (lambda: ActivityTask("a", num_retries=-1), "max_attempts: must be 1 or more"),
         (lambda: ActivityTask("a", num_retries=1, time_between_retries=-1), "initial"),
@@ -131,6 +148,10 @@ def test_a_timer_may_be_kept_from_running_by_a_failure() -> None:
         (lambda: SignalTask("a", timeout=-1), "timeout"),
         (lambda: WorkflowTask("a", "w|x"), "must not contain"),
         (lambda: LambdaTask("a", timeout=0), "timeout"),
+        (lambda: ActivityTask("a", compensates=START), "nothing is done at the start"),
+        (lambda: ActivityTask("a", compensates="b", depends_on=["c"]), "does not go with depends"),
+        (lambda: ActivityTask("a", compensates="b", after="end"), "does not go with depends_on"),
+        (lambda: ActivityTask("a", compensates="b"), "depends on 'b', which the graph lacks"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_with_the_step(wrong: Any, told: str) -> None:

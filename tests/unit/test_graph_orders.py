@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyworkflow.decision import CompleteProcess
+from pyworkflow.event import CancelRequestedEvent
 from pyworkflow.graph import (
     ActivityTask,
     LambdaTask,
@@ -222,6 +223,8 @@ def wild_graphs(draw: st.DrawFn) -> Workflow:
             options["choose"] = lambda output: names[::2]
         graph.add(_wild_task(draw, name, options))
         names.append(name)
+    for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=3)):
+        graph.add(ActivityTask(f"undo-{name}", compensates=name))
     return graph
 
 
@@ -250,9 +253,12 @@ def _wild_task(draw: st.DrawFn, name: str, options: dict[str, Any]) -> Task:
 def anything(process: Simulation, data: st.DataObject) -> None:
     """Let one thing happen to a process."""
     opened = process.open()
-    id = data.draw(st.sampled_from([*opened, "signal"]))
+    others = ["signal", "signal", "cancel"] if process.graph.compensations else ["signal"]
+    id = data.draw(st.sampled_from([*opened, *others]))
     if id == "signal":
         process.signal(f"go{data.draw(st.integers(0, 1))}", 1)
+    elif id == "cancel":
+        process.tell(CancelRequestedEvent())
     elif id in process.timers:
         process.fire(id)
     elif id in process.children:

@@ -32,7 +32,12 @@ from pyworkflow.replay import (
     query,
     workflow,
 )
-from pyworkflow.result import ProcessCanceled, ProcessCompleted, ProcessFailed
+from pyworkflow.result import (
+    ActivityCompleted,
+    ProcessCanceled,
+    ProcessCompleted,
+    ProcessFailed,
+)
 from pyworkflow.retry import Retry
 from pyworkflow.testing.run import Runner, WaitsForeverError, run_to_end
 
@@ -603,6 +608,35 @@ def test_canceling_a_process_runs_the_compensations(cached: bool) -> None:
     assert process.result == ProcessCanceled("no time")
     assert done == ["hotel", "flight", "no flight", "no hotel"]
     assert decided(process, CancelActivity) == [CancelActivity("note-3")]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_request_to_cancel_does_not_interrupt_compensations(cached: bool) -> None:
+    async def run(self: ReplayWorkflow) -> None:
+        async def both() -> None:
+            await self.activity(note, "no flight")
+            await self.options(category="later").activity(note, "no seat")
+
+        async with self.saga() as saga:
+            saga.compensate(self.activity, note, "no hotel")
+            saga.compensate(both)
+            await self.activity(refuse, "car")
+
+    cls = flow(run)
+    runner = Runner(cls)
+    runner.start(cls, id="p")
+    if not cached:
+        cls.cache.clear()
+    runner.manager.cancel_process("p")
+    runner.work()
+    task = runner.manager.next_activity(category="later")
+    assert task is not None
+    runner.manager.complete_task(task, ActivityCompleted())
+
+    result = runner.finish("p").result
+    assert isinstance(result, ProcessFailed)
+    assert result.reason == "ActivityFailed: no car"
+    assert done == ["no flight", "no hotel"]
 
 
 def test_a_process_that_is_canceled_before_its_first_decision_does_nothing() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pyworkflow.backend.amazonswf.client import Calls, check_client, make_client
 from pyworkflow.backend.amazonswf.deciding import Deciding
 from pyworkflow.backend.amazonswf.executions import Executions, execution_of, status_of
-from pyworkflow.backend.amazonswf.looking import listed, waits_of
+from pyworkflow.backend.amazonswf.looking import listed, page, waits_of
 from pyworkflow.backend.amazonswf.polling import Polling, Task
 from pyworkflow.backend.amazonswf.purging import purge
 from pyworkflow.backend.amazonswf.starting import Starting
@@ -42,6 +42,7 @@ from pyworkflow.retry import Retry
 from pyworkflow.swf.check import check_own
 from pyworkflow.swf.payload import Payloads, cut_reason
 from pyworkflow.swf.settings import VERSION, ActivityType, Settings, WorkflowType
+from pyworkflow.swf.typenames import TypeNames
 from pyworkflow.swf.words import CANCEL_SIGNAL, RETRY_SIGNAL
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_name, check_seconds
@@ -111,9 +112,10 @@ class AmazonSWFBackend(Backend):
 
         store = open_store(blobs, lambda: make("s3")) if isinstance(blobs, str) else blobs
         self.codec = PayloadCodec(store)
-        self.calls = Calls(lambda: client or make("swf"), domain)
+        self._names = TypeNames()
+        self.calls = Calls(lambda: client or make("swf"), domain, self._names)
         # On their own, so that polls that SWF slows down do not slow completions down.
-        self.polls = Calls(lambda: client or make("swf"), domain)
+        self.polls = Calls(lambda: client or make("swf"), domain, self._names)
         self._strict = strict
         self._payloads = Payloads(self.codec)
         self._settings = Settings(version, dict(versions or {}), lambda_role)
@@ -141,6 +143,20 @@ class AmazonSWFBackend(Backend):
         if not 1 <= retention_days <= 90:
             raise InvalidRequestError("retention_days", f"must be 1 to 90, not {retention_days}")
         self.calls.register_domain(str(retention_days), description)
+
+    @property
+    def lambda_role(self) -> str | None:
+        """The role that SWF takes on to invoke functions of AWS Lambda."""
+        return self._settings.lambda_role
+
+    @lambda_role.setter
+    def lambda_role(self, role: str | None) -> None:
+        self._settings.lambda_role = role
+
+    def register_versions(self, versions: Mapping[str, str]) -> None:
+        self._check_open()
+        self._names.add(versions)
+        self._settings.versions.update(versions)
 
     def register_workflow(
         self,
@@ -252,7 +268,7 @@ class AmazonSWFBackend(Backend):
         if newest:
             # The engine's own reversed lists have other cursors; here they are all there.
             found = listed(self._executions, workflow, tag, status, parked, None, None)[::-1]
-            return _page(found, after, limit)
+            return page(found, after, limit)
         found = listed(self._executions, workflow, tag, status, parked, after, limit)
         return found if limit is None else found[:limit]
 
@@ -397,11 +413,3 @@ class AmazonSWFBackend(Backend):
     def _check_open(self) -> None:
         if self._closing.is_set():
             raise BackendUnavailableError("the backend has been closed")
-
-
-def _page(found: list[Process], after: Process | None, limit: int | None) -> list[Process]:
-    """Return those that come after one, at most as many as the limit."""
-    if after is not None:
-        places = [n for n, one in enumerate(found) if (one.id, one.run) == (after.id, after.run)]
-        found = found[places[0] + 1 :] if places else []
-    return found if limit is None else found[:limit]

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any
 
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
+from pyworkflow.swf.typenames import TypeNames
 
 POLL_SECONDS = 60
 """Seconds that SWF holds a long poll."""
@@ -53,10 +54,12 @@ class Calls:
     Args:
         make: Makes the client when it is needed; importing boto3 takes longer than most programs.
         domain: The domain that every request is about.
+        names: The types whose versions Amazon keeps apart from their names.
     """
 
-    def __init__(self, make: Callable[[], Any], domain: str) -> None:
+    def __init__(self, make: Callable[[], Any], domain: str, names: TypeNames) -> None:
         self.domain = domain
+        self._names = names
         self.made: Counter[str] = Counter()
         self.retried = 0
         self._make = make
@@ -88,7 +91,8 @@ class Calls:
             told["domain"] = self.domain
         self.made[operation] += 1
         try:
-            answer: dict[str, Any] = getattr(self.client, operation)(**told)
+            call = getattr(self.client, operation)
+            answer: dict[str, Any] = call(**self._names.to_swf(operation, told))
         except ParamValidationError as error:
             raise Fault(operation, "ValidationException", str(error)) from error
         except ClientError as error:
@@ -96,7 +100,7 @@ class Calls:
         except BotoCoreError as error:
             raise BackendUnavailableError(f"Amazon SWF, {operation}: {error}") from error
         self._count(answer)
-        return answer
+        return self._names.from_swf(answer)
 
     def _count(self, answer: dict[str, Any]) -> None:
         self.retried += int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))

@@ -46,6 +46,14 @@ def listed(
     return sorted(found, key=_place)
 
 
+def page(found: list[Process], after: Process | None, limit: int | None) -> list[Process]:
+    """Return those that come after one, at most as many as the limit."""
+    if after is not None:
+        places = [n for n, one in enumerate(found) if (one.id, one.run) == (after.id, after.run)]
+        found = found[places[0] + 1 :] if places else []
+    return found if limit is None else found[:limit]
+
+
 def _place(process: Process) -> tuple[Any, str]:
     return process.started, str(process.id)
 

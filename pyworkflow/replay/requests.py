@@ -1,0 +1,129 @@
+"""What replayed code has asked for: the decisions that come of it, and who waits for its end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pyworkflow.decision import Decision, Timer
+from pyworkflow.replay.commands import Commands, Key
+from pyworkflow.replay.failures import refuse
+from pyworkflow.replay.loop import Condition, DeterministicLoop
+from pyworkflow.replay.mailbox import Mailbox
+from pyworkflow.replay.operation import NumberedFuture, Operation
+from pyworkflow.replay.places import place
+from pyworkflow.values import check_name, check_seconds
+
+T = TypeVar("T")
+
+
+class Requests:
+    """What the code of one process has asked for.
+
+    Attributes:
+        loop: The loop that the code runs on.
+        commands: What it has decided since the last decision.
+    """
+
+    def __init__(self) -> None:
+        # The rest of a loop's methods is added to the class by name.
+        self.loop = DeterministicLoop(self)  # type: ignore[abstract]
+        self.commands = Commands()
+        self._places: list[str] = []
+        self._operations: dict[Key, Operation[Any]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timer_ids: dict[int, str] = {}
+        self._mailbox = Mailbox()
+
+    def begin(
+        self, kind: str, id: str, decision: Decision, convert: Callable[[Any], T] | None
+    ) -> Operation[T]:
+        """Decide something that will end, and return what to await."""
+        self.listen()
+        if (kind, id) in self._operations:
+            raise ValueError(f"{kind} {id!r} is open already")
+        operation: Operation[T] = self._operation(kind, id, convert)
+        self._operations[kind, id] = operation
+        self._note()
+        self.commands.open(kind, id, decision)
+        return operation
+
+    def _operation(self, kind: str, id: str, convert: Callable[[Any], T] | None) -> Operation[T]:
+        return Operation(self.loop.number(), self.loop, kind, id, self._withdraw, convert)
+
+    def _withdraw(self, operation: Operation[Any]) -> None:
+        if self.loop.over:
+            return
+        if operation.kind != "signal":
+            self._operations.pop((operation.kind, operation.id), None)
+            self.commands.cancel(operation.kind, operation.id)
+
+    def decide(self, decision: Decision) -> None:
+        """Decide something that nobody awaits."""
+        self.listen()
+        self._note()
+        self.commands.add(decision)
+
+    def wait_for_signal(self, name: str, convert: Callable[[Any], T] | None) -> Operation[T]:
+        """Return what ends with the next signal of a name."""
+        self.listen()
+        operation: Operation[T] = self._operation(
+            "signal", check_name(name, "signal name"), convert
+        )
+        self._mailbox.ask(name, operation)
+        return operation
+
+    async def wait_until(self, holds: Callable[[], object]) -> None:
+        """Return as soon as a predicate holds."""
+        self.listen()
+        if holds():
+            return
+        waiter: NumberedFuture[None] = NumberedFuture(self.loop.number(), self.loop)
+        self.loop.until(Condition(holds, waiter))
+        await waiter
+
+    def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
+        """Have a handle run after some seconds."""
+        delay = float(check_seconds(delay, "delay"))
+        timer_id = self.commands.next_id("timer")
+        self._timers[timer_id] = handle
+        self._timer_ids[id(handle)] = timer_id
+        self._note()
+        self.commands.open("timer", timer_id, Timer(delay, None, timer_id))
+
+    def cancel_timer(self, handle: asyncio.TimerHandle) -> None:
+        """Have a handle never run."""
+        timer_id = self._timer_ids.pop(id(handle), None)
+        if timer_id is not None:
+            del self._timers[timer_id]
+            self.commands.cancel("timer", timer_id)
+
+    def listen(self) -> None:
+        """Refuse to go on if the run is over.
+
+        Raises:
+            Dropped: It is.
+        """
+        if self.loop.over:
+            refuse()
+
+    def _note(self) -> None:
+        self._places.append(place())
+
+    def open(self) -> list[str]:
+        """Return what has been asked for and has not ended, for people."""
+        operations = [f"{kind} {id}" for kind, id in self._operations]
+        timers = [f"timer {id}" for id in self._timers]
+        return operations + timers + [f"signal {name}" for name in self._mailbox.wanted()]
+
+    # -- what becomes of it ----------------------------------------------------------------------------------------------------------
+
+    def _ended(self, kind: str, id: str) -> Operation[Any] | None:
+        self.commands.ended(kind, id)
+        return self._operations.pop((kind, id), None)
+
+    def _fire(self, timer_id: str) -> None:
+        self.commands.ended("timer", timer_id)
+        handle = self._timers.pop(timer_id, None)
+        if handle is not None:
+            self._timer_ids.pop(id(handle), None)
+            self.loop.fire(handle)

@@ -74,6 +74,7 @@ class Backend(ABC):
         decision_timeout: float = 60,
         *,
         handles_cancel: bool = False,
+        graph: Json = None,
     ) -> None:
         """Make a workflow known, or change what is known of it for processes started from now on.
 
@@ -83,6 +84,8 @@ class Backend(ABC):
             timeout: Seconds a process may be open.
             decision_timeout: Seconds a decider may take.
             handles_cancel: Whether its deciders answer a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+            graph: What its graph looks like (`pyworkflow.graph.shape`), kept for people to see. An engine that has no place for it
+                forgets it.
 
         Raises:
             InvalidRequestError: A value is out of its range.

@@ -151,6 +151,7 @@ class RegisteredWorkflow(Struct, frozen=True):
     timeout: float
     decision_timeout: float
     handles_cancel: bool
+    graph: Json = None
 
 
 class RegisteredActivity(Struct, frozen=True):

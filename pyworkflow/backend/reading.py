@@ -160,6 +160,7 @@ def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
         row.timeout / SECOND,
         row.decision_timeout / SECOND,
         row.handles_cancel,
+        row.graph,
     )
 
 

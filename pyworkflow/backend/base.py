@@ -13,6 +13,7 @@ from typing import Self
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
     DEFAULT_CATEGORY,
+    MOST_COUNTED,
     Completion,
     FailedDecision,
     FeedEntry,
@@ -37,6 +38,7 @@ from pyworkflow.task import ActivityTask, DecisionTask
 
 __all__ = [
     "DEFAULT_CATEGORY",
+    "MOST_COUNTED",
     "Backend",
     "Capability",
     "Completion",

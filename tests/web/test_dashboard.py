@@ -1,22 +1,12 @@
 """The dashboard in a real Chromium, against a real server: filters, live pages, actions, hostile texts, large histories."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Page, expect
 
 from pyworkflow import Manager, Process, Signal
 from pyworkflow.backend.base import Poll
@@ -25,19 +15,11 @@ from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity, 
 from pyworkflow.result import ActivityCompleted, ActivityFailed
 from pyworkflow.task import ActivityTask
 from pyworkflow.testing.clock import FakeClock
+from tests.web.browser import in_browser, watched
 from tests.web.served import Served, served
 from tests.web.world import Invoice, Order, decide, make_manager, park, populate
 
-CHROMIUM = os.environ.get("PYWORKFLOW_CHROMIUM") or shutil.which("chromium") or ""
-
-pytestmark = [
-    pytest.mark.skipif(
-        not Path(CHROMIUM).is_file(),
-        reason="no Chromium: install it (Debian: apt-get install chromium) or name it in PYWORKFLOW_CHROMIUM",
-    ),
-    # One browser at a time: each is larger than all the rest together.
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = in_browser
 
 HOSTILE = (
     "<script>window.__xss=1</script>",
@@ -49,15 +31,6 @@ HOSTILE = (
     "</textarea></pre><iframe srcdoc='<script>parent.__xss=1</script>'>",
     "&lt;b onclick=window.__xss=1&gt;",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Without its sandbox: root may have none, and only our own pages are loaded.
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -74,31 +47,8 @@ def server(manager: Manager, tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def page(browser: Browser, server: Served) -> Iterator[Page]:
-    """Return a page that fails the test for anything that a browser complains of."""
-    context = browser.new_context(base_url=server.address)
-    opened = context.new_page()
-    wrong: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        # A form that is refused comes back with status 422, which the console tells.
-        if message.type == "error" and "422" not in message.text:
-            wrong.append(message.text)
-
-    def asked(request: Request) -> None:
-        if not request.url.startswith(server.address):
-            wrong.append(request.url)
-
-    def stopped(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("dialog", stopped)
-    opened.on("console", said)
-    opened.on("request", asked)
-    yield opened
-    context.close()
-    assert wrong == []
+    with watched(browser, server.address) as opened:
+        yield opened
 
 
 def test_filters_live_in_the_address(page: Page, manager: Manager) -> None:

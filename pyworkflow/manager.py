@@ -75,6 +75,7 @@ class Manager:
             workflow.timeout,
             workflow.decision_timeout,
             handles_cancel=workflow.handles_cancel,
+            graph=workflow.graph_shape(),
         )
         self._workflows[workflow.name] = workflow
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
     DEFAULT_CATEGORY,
+    MOST_COUNTED,
     Completion,
     FailedDecision,
     FeedEntry,
@@ -33,6 +34,7 @@ from pyworkflow.task import ActivityTask, DecisionTask
 
 __all__ = [
     "DEFAULT_CATEGORY",
+    "MOST_COUNTED",
     "Backend",
     "Capability",
     "Completion",
@@ -71,6 +73,7 @@ class Backend(Observable, ABC):
         decision_timeout: float = 60,
         *,
         handles_cancel: bool = False,
+        graph: Json = None,
     ) -> None:
         """Make a workflow known, or change what is known of it for processes started from now on.
 
@@ -80,12 +83,14 @@ class Backend(Observable, ABC):
             timeout: Seconds a process may be open.
             decision_timeout: Seconds a decider may take.
             handles_cancel: Whether its deciders answer a `CancelRequestedEvent`. If not, canceling a process closes it at once.
+            graph: What its graph looks like (`pyworkflow.graph.shape`), kept for people to see. An engine that has no place for it
+                forgets it.
 
         Raises:
             InvalidRequestError: A value is out of its range.
         """
 
-    def register_versions(self, versions: Mapping[str, str]) -> None:  # noqa: B027 - most know the whole name only
+    def register_versions(self, versions: Mapping[str, str]) -> None:
         """Tell of names of workflows and activities that end in a hyphen and a version, before they are registered or used.
 
         An engine that keeps names and versions apart, such as Amazon SWF, does so with these. All others know the whole name.

@@ -107,8 +107,12 @@ class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):
     parent: str | None = None
 
 
+MOST_COUNTED = 10_000
+"""Where the counts of a queue end, so that a look costs the same however much waits."""
+
+
 class Queue(Struct, frozen=True):
-    """The state of one queue.
+    """The state of one queue. A count of `MOST_COUNTED` means as many or more.
 
     Attributes:
         kind: ``activity`` or ``decision``.
@@ -153,6 +157,7 @@ class RegisteredWorkflow(Struct, frozen=True):
     timeout: float
     decision_timeout: float
     handles_cancel: bool
+    graph: Json = None
 
 
 class RegisteredActivity(Struct, frozen=True):

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from pyworkflow.backend.base import Queue
+from pyworkflow.backend.base import MOST_COUNTED, Queue
 from pyworkflow.backend.memory_deadlines import Due
 from pyworkflow.backend.memory_tables import OPEN, Entry, Tables, Task
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
@@ -281,9 +281,9 @@ class MemoryUnit(StoredUnit):
         return Queue(
             kind,
             category,
-            len(waiting),
-            sum(r.state == SCHEDULED and r.ready > self.now for r in rows),
-            sum(r.state == STARTED for r in rows),
+            min(len(waiting), MOST_COUNTED),
+            min(sum(r.state == SCHEDULED and r.ready > self.now for r in rows), MOST_COUNTED),
+            min(sum(r.state == STARTED for r in rows), MOST_COUNTED),
             to_datetime(min(waiting)) if waiting else None,
             names,
         )

@@ -1,11 +1,17 @@
 """From rows to what people and deciders read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import structs
 
-from pyworkflow.backend.base import FeedEntry, Pending, RegisteredActivity, RegisteredWorkflow
+from pyworkflow.backend.base import (
+    FeedEntry,
+    Pending,
+    Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
+)
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
@@ -65,6 +71,32 @@ def to_process(unit: StoredUnit, row: ProcessRow, history: History | None, given
     )
 
 
+def queues_of(
+    depths: Iterable[tuple[str, str, int, int, int, int | None]], pollers: Pollers
+) -> list[Queue]:
+    """Return the queues that have tasks or pollers, in order.
+
+    Args:
+        depths: Of each queue with tasks: kind, category, how many wait, are delayed, run, and since when the oldest waits.
+        pollers: Who polls which queue.
+    """
+    found = {
+        (kind, category): Queue(
+            kind,
+            category,
+            waiting,
+            delayed,
+            running,
+            None if oldest is None else to_datetime(oldest),
+            pollers.get((kind, category), ()),
+        )
+        for kind, category, waiting, delayed, running, oldest in depths
+    }
+    for queue, names in pollers.items():
+        found.setdefault(queue, Queue(*queue, 0, 0, 0, None, names))
+    return [found[queue] for queue in sorted(found)]
+
+
 def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
     """Return a workflow type as people read it."""
     return RegisteredWorkflow(
@@ -73,6 +105,7 @@ def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
         row.timeout / SECOND,
         row.decision_timeout / SECOND,
         row.handles_cancel,
+        row.graph,
     )
 
 

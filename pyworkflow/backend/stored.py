@@ -57,6 +57,7 @@ class StoredBackend(Turns):
         decision_timeout: float = 60,
         *,
         handles_cancel: bool = False,
+        graph: Json = None,
     ) -> None:
         """Make a workflow known."""
         row = WorkflowRow(
@@ -65,6 +66,7 @@ class StoredBackend(Turns):
             requests.duration(timeout, "timeout"),
             requests.duration(decision_timeout, "decision_timeout"),
             handles_cancel,
+            graph,
         )
         if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
             self._do(lambda unit: unit.set_workflow(row))

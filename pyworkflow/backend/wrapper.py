@@ -59,9 +59,10 @@ class Wrapper(Backend):
         decision_timeout: float = 60,
         *,
         handles_cancel: bool = False,
+        graph: Json = None,
     ) -> None:
         self.backend.register_workflow(
-            name, category, timeout, decision_timeout, handles_cancel=handles_cancel
+            name, category, timeout, decision_timeout, handles_cancel=handles_cancel, graph=graph
         )
 
     def register_activity(

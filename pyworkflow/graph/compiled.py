@@ -7,6 +7,7 @@ from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.graph.decider import decide, states
 from pyworkflow.graph.model import Graph
+from pyworkflow.graph.shape import shape_of
 from pyworkflow.process import Process
 from pyworkflow.workflow import Workflow
 from pyworkflow.workflow.following import Follower
@@ -28,6 +29,11 @@ class GraphWorkflow(Workflow):
         if "graph" in cls.__dict__ and "handles_cancel" not in cls.__dict__:
             # Without anything to undo, canceling closes a process at once.
             cls.handles_cancel = bool(cls.graph.compensations)
+
+    @classmethod
+    def graph_shape(cls) -> Json:
+        """Return what its graph looks like, for whoever has only that."""
+        return shape_of(cls.graph)
 
     def decide(self, process: Process) -> list[Decision]:
         """Return what the graph does next."""

@@ -105,12 +105,12 @@ def _kind(step: Step) -> tuple[str, str]:
         case SignalWork(signal=name):
             return "signal", f"signal {name}"
         case TimerWork(duration=duration):
-            return "timer", "a computed time" if callable(duration) else _seconds(duration)
+            return "timer", "a computed time" if callable(duration) else in_words(duration)
         case _:
             return ("start" if step.name == START else "pass"), ""
 
 
-def _seconds(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Return a duration in the largest unit that it is a whole number of."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length and seconds % length == 0:

@@ -1,7 +1,11 @@
-"""Pictures as SVG: one file, no scripts, no fonts of its own."""
+"""Pictures as SVG: one file, no scripts, no fonts of its own.
+
+The classes of its parts (``step`` with ``s-running`` and its like, ``arrow``, ``label``) are for pages that have colours of their own.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
 from pyworkflow.graph.colours import FILL, INK, LINE, PLAIN_FILL, PLAIN_LINE
 from pyworkflow.graph.layout import Layout, laid_out
@@ -16,8 +20,13 @@ LONGEST = 40
 _ROUND = {"start": 18.0, "timer": 18.0, "pass": 18.0}
 
 
-def svg(picture: Picture) -> str:
-    """Return an SVG image."""
+def svg(picture: Picture, links: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return an SVG image.
+
+    Args:
+        picture: What it shows.
+        links: Where a click on a step leads, by the step's name; the image is one for pages then, to be gone through by keyboard.
+    """
     boxes = {box.name: box for box in picture.boxes}
     widths = {name: _width(box) for name, box in boxes.items()}
     layout = laid_out(widths, ((a.source, a.target) for a in picture.arrows), GAP)
@@ -27,11 +36,14 @@ def svg(picture: Picture) -> str:
     size = f'{right - left:.0f}" height="{bottom + MARGIN:.0f}'
     view = f"{left:.1f} 0 {right - left:.1f} {bottom + MARGIN:.1f}"
     body = [_arrow(arrow, layout, tops, heights) for arrow in picture.arrows]
-    body += [_box(box, layout.x[name], widths[name], tops[name]) for name, box in boxes.items()]
+    for name, box in boxes.items():
+        drawn = _box(box, layout.x[name], widths[name], tops[name])
+        link = links.get(name)
+        body.append(drawn if link is None else f'<a href="{escape(link)}">{drawn}</a>')
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" viewBox="{view}" '
-            'font-family="system-ui, sans-serif" role="img">',
+            f'font-family="system-ui, sans-serif" role="{"group" if links else "img"}">',
             f"<title>{escape(picture.name)}</title>",
             '<defs><marker id="pyworkflow-arrow" viewBox="0 0 8 8" refX="7" refY="4" '
             'markerWidth="7" markerHeight="7" orient="auto">'
@@ -85,13 +97,13 @@ def _arrow(
             points.append((layout.x[name], tops[name] + heights[name]))
     dashed = ' stroke-dasharray="5 4"' if arrow.label or arrow.taken is False else ""
     drawn = (
-        f'<path d="{_curve(points)}" fill="none" stroke="{PLAIN_LINE}" stroke-width="1.4"{dashed} '
+        f'<path class="arrow" d="{_curve(points)}" fill="none" stroke="{PLAIN_LINE}" stroke-width="1.4"{dashed} '
         'marker-end="url(#pyworkflow-arrow)"/>'
     )
     if not arrow.label:
         return drawn
     x, y = (points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2
-    label = f'<text x="{x + 6:.1f}" y="{y:.1f}" font-size="11" fill="{PLAIN_LINE}">'
+    label = f'<text class="label" x="{x + 6:.1f}" y="{y:.1f}" font-size="11" fill="{PLAIN_LINE}">'
     return f"{drawn}\n{label}{escape(arrow.label)}</text>"
 
 
@@ -112,18 +124,19 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
 def _box(box: Box, middle: float, width: float, top: float) -> str:
     fill = PLAIN_FILL if box.status is None else FILL[box.status]
     line = PLAIN_LINE if box.status is None else LINE[box.status]
+    look = "step" if box.status is None else f"step s-{box.status.value}"
     told = ": ".join(filter(None, (box.title, *box.lines, box.reason)))
     parts = [
-        f"<g><title>{escape(told)}</title>",
+        f'<g class="{look}"><title>{escape(told)}</title>',
         f'<rect x="{middle - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" '
         f'height="{_height(box):.1f}" rx="{_ROUND.get(box.kind, 5.0)}" fill="{fill}" '
         f'stroke="{line}" stroke-width="1.6"/>',
     ]
     y = top + PADDING / 2 + LINE_HEIGHT * 0.75
     for index, text in enumerate((box.title, *box.lines)):
-        look = 'font-size="13" font-weight="600"' if not index else 'font-size="11"'
+        font = 'font-size="13" font-weight="600"' if not index else 'font-size="11"'
         parts.append(
             f'<text x="{middle:.1f}" y="{y + index * LINE_HEIGHT:.1f}" text-anchor="middle" '
-            f'fill="{INK}" {look}>{escape(_cut(text))}</text>'
+            f'fill="{INK}" {font}>{escape(_cut(text))}</text>'
         )
     return "\n".join([*parts, "</g>"])

@@ -6,6 +6,7 @@ Rows are the ledger's own and mutable; outside of a transaction they are data. I
 from msgspec import Struct
 
 from pyworkflow.clock import SECOND
+from pyworkflow.codec import Json
 from pyworkflow.retry import Retry
 
 SCHEDULED = "scheduled"
@@ -27,6 +28,7 @@ class WorkflowRow(Struct, frozen=True):
     timeout: int
     decision_timeout: int
     handles_cancel: bool
+    graph: Json = None
 
 
 class ActivityTypeRow(Struct, frozen=True):

@@ -140,7 +140,7 @@ class Hub:
     async def entries(
         self, since: int | None, process_id: str | None, quiet: float
     ) -> AsyncIterator[list[FeedEntry]]:
-        """Yield the entries after a cursor, nothing left out; an empty list after so many quiet seconds.
+        """Yield the entries after a cursor, nothing left out; an empty list once it listens, and after so many quiet seconds.
 
         Args:
             since: The cursor; None for what is recorded from now on.
@@ -152,6 +152,7 @@ class Hub:
         # A cursor from beyond the end is of another store: what it would skip is never skipped.
         cursor = live if since is None else min(since, live)
         try:
+            yield []
             while not listener.ended:
                 if cursor < live or listener.missed:
                     listener.missed = False

@@ -82,7 +82,7 @@ class WorkerSummary(Struct):
 
 
 class QueueSummary(Struct):
-    """The state of one queue; ``age`` is how many seconds its oldest task has waited."""
+    """The state of one queue; ``age`` is how many seconds its oldest task has waited. A count of 10,000 means as many or more."""
 
     kind: str
     category: str

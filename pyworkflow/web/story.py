@@ -25,6 +25,7 @@ from pyworkflow.event import (
     SignalEvent,
     TimerEvent,
 )
+from pyworkflow.graph import marks
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityFailed, ActivityTimedOut
@@ -136,6 +137,8 @@ def _words(kind: str) -> str:
 def _decided(decision: Decision) -> str:
     if isinstance(decision, StartChildProcess):
         return f"{decision.process.workflow} ({decision.process.id})"
+    if (mark := marks.read(decision)) is not None:
+        return f"graph: {mark['step']} ({mark['did']})"
     told = fields(decision)
     name = next(
         (told[key] for key in ("activity", "function", "name", "reason") if told.get(key)), ""

@@ -56,8 +56,8 @@ async def stream(call: Call) -> Response:
 
 
 async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncGenerator[bytes]:
-    # Said at once: a browser takes the stream for open when the first bytes come.
-    yield b"retry: 2000\n\n"
+    # A client takes the stream for open when the first bytes come: from then on it misses nothing.
+    nothing = b"retry: 2000\n\n"
     async for entries in pages:
         yield (
             b"".join(
@@ -68,8 +68,9 @@ async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncGen
                 )
                 for n, entry in enumerate(entries)
             )
-            or b": quiet\n\n"
+            or nothing
         )
+        nothing = b": quiet\n\n"
 
 
 def _text(entry: FeedEntry, brief: bool, *, last: bool) -> bytes:

@@ -30,6 +30,9 @@ from pyworkflow.event import (
     SignalEvent,
     TimerEvent,
 )
+from pyworkflow.graph import marks
+from pyworkflow.graph.keys import read_key
+from pyworkflow.graph.picture import in_words
 from pyworkflow.process import Process
 
 RUNNING, WAITING, DONE = "running", "waiting", "completed"
@@ -49,7 +52,7 @@ class Span(Struct, array_like=True):
 
     Attributes:
         kind: ``activity``, ``timer``, ``child``, ``signal``, ``decision``, ``marker`` or ``cancel``.
-        name: What the rows of a kind are grouped by.
+        name: What the rows of a kind are grouped by: a step of a graph is named as such.
         id: Which one it is.
         state: How it ended, or what it waits for.
         begin: Milliseconds since the process was started.
@@ -174,13 +177,16 @@ class _Drawing:
 
     def _decided(self, seq: int, at: float, decision: Decision) -> None:
         if isinstance(decision, ScheduleActivity):
-            span = self._span("activity", decision.activity, decision.id, WAITING, at, seq)
+            name = _step(decision.id) or decision.activity
+            span = self._span("activity", name, decision.id, WAITING, at, seq)
             self._activities[decision.id] = span
         elif isinstance(decision, ScheduleLambda):
-            span = self._span("activity", decision.function, decision.id, WAITING, at, seq)
+            name = _step(decision.id) or decision.function
+            span = self._span("activity", name, decision.id, WAITING, at, seq)
             self._activities[decision.id] = span
         elif isinstance(decision, Timer):
-            span = self._span("timer", f"timer {decision.delay:g} s", decision.id, WAITING, at, seq)
+            name = f"timer {in_words(decision.delay)}"
+            span = self._span("timer", name, decision.id, WAITING, at, seq)
             self._timers[decision.id] = span
         elif isinstance(decision, CancelTimer):
             if timer := self._timers.pop(decision.id, None):
@@ -189,7 +195,7 @@ class _Drawing:
             child = decision.process
             span = self._span("child", child.workflow, child.id, RUNNING, at, seq)
             self._children[child.id] = span
-        elif isinstance(decision, RecordMarker):
+        elif isinstance(decision, RecordMarker) and marks.read(decision) is None:
             self._span("marker", decision.name, "", DONE, at, seq, point=True)
 
     def _rejected(self, at: float, decision: Decision) -> None:
@@ -206,6 +212,12 @@ class _Drawing:
         if span is not None:
             _end_attempt(span, at, state)
             span.end, span.state = at, state
+
+
+def _step(id: str) -> str | None:
+    """Return the step of a graph that an activity's id names: its author knows that name, not the activity's."""
+    key = read_key(id)
+    return None if key is None else key.step
 
 
 def _end_attempt(span: Span, at: float, state: str) -> None:

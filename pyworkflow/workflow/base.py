@@ -57,6 +57,11 @@ class Workflow:
 
         return Follower(self)
 
+    @classmethod
+    def graph_shape(cls) -> Json:
+        """Return what its graph looks like, for people who watch its processes; None if it has none."""
+        return None
+
     def answer(self, process: Process, question: str, *arguments: Json) -> Json:
         """Answer a question about a process from its history, without deciding anything.
 

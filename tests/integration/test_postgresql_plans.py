@@ -106,6 +106,7 @@ HOT: dict[str, dict[str, Any]] = {
     "events_wanted": {"wanted": '[{"key": 5, "first_seq": 2}]'},
     "check_events": KEYS,
     "keys_after": {"after": 5, "limit": 500},
+    "queue_depths": {"now": FUTURE, "most": 100},
     "cursors": {"events": '[{"key": 5, "first_seq": 1}]'},
 }
 
@@ -116,7 +117,7 @@ NOT_HOT = {
     "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
     "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",
     "add_tags", "put_decisions", "add_activities", "put_timers", "put_children", "add_signals", "saw", "pollers",
-    "queue_depths", "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "orphans", "strangers",
+    "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "orphans", "strangers",
     "purge_receipts", "purge_pollers", "get_domain", "add_domain", "schema_version", "schema_is_there", "schema_lock",
     "schema_begin", "schema_meta", "schema_values", "set_version", "lag", "catch_up", "add_processes",
 }  # fmt: skip
@@ -181,6 +182,13 @@ def test_what_is_limited_is_read_in_order_and_not_sorted(
     full: PostgreSQLBackend, name: str
 ) -> None:
     assert [n["Node Type"] for n in plan(full, name, HOT[name]) if "Sort" in n["Node Type"]] == []
+
+
+def test_the_counts_of_queues_end(full: PostgreSQLBackend) -> None:
+    queues = {queue.kind: queue for queue in full.queues()}
+
+    assert {(q.waiting, q.delayed, q.running) for q in queues.values()} == {(10_000, 0, 10_000)}
+    assert all(queue.oldest is not None for queue in queues.values())
 
 
 def test_every_statement_is_told_to_be_hot_or_not(full: PostgreSQLBackend) -> None:

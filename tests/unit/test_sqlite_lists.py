@@ -1,13 +1,17 @@
-"""Lists of processes are pages of an index, however many processes there are."""
+"""Lists of processes are pages of an index, and a look at the queues reads no more than it shows, however many there are."""
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import apsw
 import pytest
 
+from pyworkflow.backend.base import MOST_COUNTED
+from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.backend.sqlite.connection import open_database
 from pyworkflow.backend.sqlite.queries import queries
+from pyworkflow.clock import to_datetime
 
 LISTS = sorted(
     name for name in queries() if name.startswith("keys_") and name != "keys_closed_before"
@@ -46,3 +50,35 @@ def test_a_page_is_searched_for_and_never_sorted(database: apsw.Connection, name
     }
     index = wanted.get(name.rpartition("_")[0])
     assert index is None or index in plan[0] + " ", plan
+
+
+FILL = """
+with recursive n (i) as (select 1 union all select i + 1 from n where i < :rows)
+insert into decision_task select i, 'c' || (i % 2), i, iif(i % 100 = 1, 'started', 'scheduled'), null, :late, 0, 0, 0, null, null from n
+"""
+
+
+def test_a_look_at_the_queues_reads_their_indexes_only(database: apsw.Connection) -> None:
+    statement = queries()["queue_depths"]
+
+    plan = [
+        row[3] for row in database.execute(f"explain query plan {statement}", {"now": 1, "most": 1})
+    ]
+
+    read = [step for step in plan if re.search("decision_task|activity_task| t ", step)]
+    assert len(read) == 12
+    assert all("INDEX decision_" in step or "INDEX activity_" in step for step in read), read
+
+
+def test_the_counts_of_a_queue_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with SQLiteBackend(path) as backend:
+        other = open_database(str(path))
+        other.execute(FILL, {"rows": 3 * MOST_COUNTED, "late": 2**60})
+        other.close()
+
+        first, second = backend.queues()
+
+    assert (first.category, first.waiting, first.running) == ("c0", MOST_COUNTED, 0)
+    assert (second.category, second.waiting, second.running) == ("c1", MOST_COUNTED, 300)
+    assert second.oldest == to_datetime(3)

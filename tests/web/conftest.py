@@ -6,13 +6,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from starlette.applications import Starlette
 
 from pyworkflow import Manager
 from pyworkflow.backend.sqlite import SQLiteBackend
+from tests.web.browser import CHROMIUM
 from tests.web.world import make_app, make_manager, populate
 
 T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Without its sandbox: root may have none, and only our own pages are loaded.
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture

@@ -1,43 +1,35 @@
 """The dashboard in a real Chromium, against a real server: filters, live pages, actions, hostile texts, large histories."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Page, expect
 
 from pyworkflow import Manager, Process, Signal
+from pyworkflow import graph as pyflow
 from pyworkflow.backend.base import Poll
 from pyworkflow.backend.sqlite import SQLiteBackend
-from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity, StartChildProcess
+from pyworkflow.decision import (
+    CompleteProcess,
+    FailProcess,
+    RecordMarker,
+    ScheduleActivity,
+    StartChildProcess,
+    Timer,
+)
+from pyworkflow.graph.model import ActivityWork, SignalWork
+from pyworkflow.graph.shape import shape_of
 from pyworkflow.result import ActivityCompleted, ActivityFailed
 from pyworkflow.task import ActivityTask
 from pyworkflow.testing.clock import FakeClock
+from tests.web.browser import in_browser, watched
 from tests.web.served import Served, served
 from tests.web.world import Invoice, Order, decide, make_manager, park, populate
 
-CHROMIUM = os.environ.get("PYWORKFLOW_CHROMIUM") or shutil.which("chromium") or ""
-
-pytestmark = [
-    pytest.mark.skipif(
-        not Path(CHROMIUM).is_file(),
-        reason="no Chromium: install it (Debian: apt-get install chromium) or name it in PYWORKFLOW_CHROMIUM",
-    ),
-    # One browser at a time: each is larger than all the rest together.
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = in_browser
 
 HOSTILE = (
     "<script>window.__xss=1</script>",
@@ -48,16 +40,30 @@ HOSTILE = (
     "javascript:window.__xss=1",
     "</textarea></pre><iframe srcdoc='<script>parent.__xss=1</script>'>",
     "&lt;b onclick=window.__xss=1&gt;",
+    "</script><script>window.__xss=1</script>",
+    "</title><script>window.__xss=1</script>",
+    "</style><script>window.__xss=1</script>",
+    "<!--><img src=x onerror=window.__xss=1>-->",
+    "<![CDATA[><script>window.__xss=1</script>]]>",
+    "' onfocus=window.__xss=1 autofocus '",
+    '" onmouseover="window.__xss=1" x="',
+    "` onclick=window.__xss=1 `",
+    "<a href=javascript:window.__xss=1>x</a>",
+    "<a xlink:href=javascript:window.__xss=1>x</a>",
+    "<math><mtext></mtext><script>window.__xss=1</script></math>",
+    "<svg><animate onbegin=window.__xss=1 attributeName=x>",
+    "<svg><foreignObject><iframe srcdoc=x></iframe></foreignObject></svg>",
+    "<details open ontoggle=window.__xss=1>",
+    "<video><source onerror=window.__xss=1></video>",
+    "<base href=//evil.test>",
+    "<meta http-equiv=refresh content=0;url=//evil.test>",
+    "<link rel=stylesheet href=//evil.test>",
+    "<form action=//evil.test><button>x</button></form>",
+    "<style>*{background:url(//evil.test)}</style>",
+    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "\u2028window.__xss=1\u2029",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Without its sandbox: root may have none, and only our own pages are loaded.
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
+"""Texts that are code to whoever takes them for more than text."""
 
 
 @pytest.fixture
@@ -74,31 +80,8 @@ def server(manager: Manager, tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def page(browser: Browser, server: Served) -> Iterator[Page]:
-    """Return a page that fails the test for anything that a browser complains of."""
-    context = browser.new_context(base_url=server.address)
-    opened = context.new_page()
-    wrong: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        # A form that is refused comes back with status 422, which the console tells.
-        if message.type == "error" and "422" not in message.text:
-            wrong.append(message.text)
-
-    def asked(request: Request) -> None:
-        if not request.url.startswith(server.address):
-            wrong.append(request.url)
-
-    def stopped(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("dialog", stopped)
-    opened.on("console", said)
-    opened.on("request", asked)
-    yield opened
-    context.close()
-    assert wrong == []
+    with watched(browser, server.address) as opened:
+        yield opened
 
 
 def test_filters_live_in_the_address(page: Page, manager: Manager) -> None:
@@ -139,6 +122,56 @@ def test_a_process_is_watched_to_its_end(page: Page, manager: Manager) -> None:
     expect(page.locator("#live")).to_be_hidden()
     expect(page.locator("[data-region=payloads]")).to_contain_text('"total": 42')
     expect(page.locator(".row").last).to_contain_text("complete process")
+
+
+def test_the_graph_of_a_process_is_live(
+    page: Page, browser: Browser, server: Served, manager: Manager
+) -> None:
+    graph = pyflow.Workflow("Parcel")
+    pack = graph.add(pyflow.ActivityTask("pack", "charge", depends_on=[graph.start_task]))
+    graph.add(pyflow.ActivityTask("send", "charge", depends_on=[pack]))
+    program = Manager(manager.backend, graph.workflows())
+
+    def decide_graph() -> None:
+        task = program.next_decision("d")
+        assert task is not None
+        decisions = program.workflow_for_task(task).decide(task.process)
+        program.complete_task(task, decisions)
+
+    program.start_process(Process("Parcel", "p1"))
+    decide_graph()
+    page.goto("/processes/p1")
+    pack_box = page.locator(".graph a").filter(has_text="pack")
+    expect(page.locator(".graph .s-running")).to_contain_text("pack")
+    expect(page.locator(".graph .s-waiting")).to_contain_text("send")
+    pack_box.focus()
+    page.get_by_text("The steps in words").click()
+
+    task = program.next_activity("w")
+    assert task is not None
+    program.complete_task(task, ActivityCompleted("packed"))
+    decide_graph()
+
+    # What was unfolded stays so while the picture and the words are put in place of the old ones.
+    expect(page.locator(".graph .s-completed")).to_contain_text(["start", "pack"])
+    expect(page.locator(".graph .s-running")).to_contain_text("send")
+    expect(page.locator("[data-region=steps] li").nth(1)).to_contain_text("completed")
+    expect(page.locator("[data-region=steps] details")).to_have_attribute("open", "")
+    # Each state has a colour of its own, in light and dark, and is written in its box as well.
+    for scheme in ("light", "dark"):
+        with watched(browser, server.address, color_scheme=scheme) as other:
+            other.goto("/processes/p1")
+            lines = other.eval_on_selector_all(
+                ".graph .step rect", "all => all.map(rect => getComputedStyle(rect).stroke)"
+            )
+            assert len(lines) == 3
+            assert lines[0] == lines[1] != lines[2]
+    # From the keyboard, a step leads to its event.
+    pack_box.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#e3$"))
+    expect(page.locator("#e3")).to_have_attribute("open", "")
+    expect(page.locator("#e3 pre")).to_contain_text("pack#1.1")
 
 
 def test_new_processes_come_into_the_list_by_themselves(page: Page, manager: Manager) -> None:
@@ -241,23 +274,36 @@ def test_children_are_a_tree(page: Page, manager: Manager) -> None:
 def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
     names: list[str] = []
     for number, text in enumerate(HOSTILE):
-        name = text.replace("/", "").replace(":", "").replace("|", "")
+        name = text.translate(dict.fromkeys(map(ord, "/:|\u2028\u2029")))
         names.append(name)
-        manager.backend.register_workflow(name, name)
+        step = pyflow.Step(name=name, work=SignalWork(signal=name), title=text)
+        after = pyflow.Step(
+            name="x", work=ActivityWork(activity=name), depends_on=(name,), title=text
+        )
+        manager.backend.register_workflow(
+            name, name, graph=shape_of(pyflow.Graph(text, [step, after]))
+        )
         manager.backend.register_activity(name, name)
         given = {text: [text]}
         manager.start_process(Process(name, name, given, [text]))
         task = manager.next_decision(text, name)
         assert task is not None
         kid = Process(name, f"kid{number}{name}", given)
-        decisions = [ScheduleActivity(name, id=name, input=given), StartChildProcess(kid)]
+        decisions = [
+            ScheduleActivity(name, id=name, input=given),
+            StartChildProcess(kid),
+            Timer(60, given, name),
+            RecordMarker(name, given),
+        ]
         manager.complete_task(task, decisions)
         work = manager.next_activity(text, name)
         assert work is not None
         manager.heartbeat(work, given)
         manager.complete_task(work, ActivityFailed(text, f"Traceback\n{text}"))
         manager.signal_process(name, Signal(name, given))
-        if number % 2:
+        if number % 3 == 0:
+            manager.terminate_process(name, text, given)
+        elif number % 3 == 1:
             while (task := manager.next_decision(text, name)) is not None:
                 close = task.process.id == name
                 manager.complete_task(task, FailProcess(text, f"x\n{text}") if close else [])
@@ -266,9 +312,11 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
             assert task is not None
             manager.backend.fail_decision_task(task, text, f"Traceback\n{text}")
     page.goto("/")
+    page.goto("/?limit=200")
     addresses = page.eval_on_selector_all("tbody a[data-row]", "links => links.map(a => a.href)")
     assert len(addresses) == 2 * len(HOSTILE)
-    for address in ["/", "/queues", "/workflows", "/start", *addresses]:
+    own = [address for address in addresses if "/processes/kid" not in address]
+    for address in ["/", "/queues", "/workflows", "/start", *own]:
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach(part => (part.open = true))")
         waits = page.locator(".row .fetched, .tree .fetched").filter(
@@ -277,9 +325,10 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
         expect(waits).to_have_count(0)
         if "/processes/" in address:
             page.wait_for_selector("#timeline[data-drawn]")
+            assert page.locator(".graph svg a, .graph svg .step").count() == 2
         assert page.evaluate("window.__xss") is None
         assert page.locator("iframe, object, embed, main script, main img").count() == 0
-    for name in names:
+    for name in names[:8]:
         page.goto("/?workflow=" + page.evaluate("encodeURIComponent", name))
         assert page.locator("tbody tr").count() >= 1
         assert page.get_by_label("Workflow").input_value() == name
@@ -304,6 +353,15 @@ def large(manager: Manager) -> int:
     return len(manager.history("large"))
 
 
+def transferred(page: Page) -> int:
+    """Return the bytes that a page and all that it brings along took."""
+    sizes: list[int] = page.evaluate(
+        "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind)).map(e => e.encodedBodySize)"
+    )
+    assert len(sizes) >= 4
+    return sum(sizes)
+
+
 @pytest.mark.slow
 def test_ten_thousand_events_are_drawn_and_looked_through(page: Page, manager: Manager) -> None:
     assert large(manager) > 10_000
@@ -319,6 +377,7 @@ def test_ten_thousand_events_are_drawn_and_looked_through(page: Page, manager: M
     assert page.locator(".row").count() <= 100
     page.get_by_role("link", name="Last").click()
     expect(page.locator(".row").last.locator(".title")).to_contain_text("activity")
+    assert transferred(page) < 200_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -345,8 +404,4 @@ def test_pages_are_small_and_bring_everything_along(page: Page, manager: Manager
     for address in ("/", "/processes/done"):
         page.goto(address, wait_until="load")
         expect(page.locator("#live, #timeline[data-drawn]").first).to_be_attached()
-        sizes = page.evaluate(
-            "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind)).map(e => e.decodedBodySize)"
-        )
-        assert len(sizes) >= 4
-        assert 0 < sum(sizes) < 200_000, address
+        assert 10_000 < transferred(page) < 200_000, address

@@ -166,6 +166,7 @@ class AmazonSWFBackend(Backend):
         decision_timeout: float = 60,
         *,
         handles_cancel: bool = False,
+        graph: Json = None,
     ) -> None:
         self._check_open()
         known = WorkflowType(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pyworkflow.backend.base import Queue
+from pyworkflow.backend.base import MOST_COUNTED, Queue
 from pyworkflow.backend.postgresql.registered import Types
 from pyworkflow.backend.postgresql.rows import (
     EventStart,
@@ -18,9 +18,9 @@ from pyworkflow.backend.postgresql.rows import (
     timer_from,
 )
 from pyworkflow.backend.postgresql.session import Call, Session
+from pyworkflow.backend.reading import queues_of
 from pyworkflow.backend.staged import StagedUnit
 from pyworkflow.backend.unit import FeedBatch
-from pyworkflow.clock import to_datetime
 from pyworkflow.codec import encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
@@ -179,24 +179,8 @@ class Looking(StagedUnit):
         return int(self.session.rows("feed_end")[0][0])
 
     def queues(self, since: int) -> list[Queue]:
-        pollers = self.pollers(since)
-        found = {
-            (kind, category): Queue(
-                kind,
-                category,
-                waiting,
-                delayed,
-                running,
-                None if oldest is None else to_datetime(oldest),
-                pollers.get((kind, category), ()),
-            )
-            for kind, category, waiting, delayed, running, oldest in self.session.rows(
-                "queue_depths", now=self.now
-            )
-        }
-        for queue, names in pollers.items():
-            found.setdefault(queue, Queue(*queue, 0, 0, 0, None, names))
-        return [found[queue] for queue in sorted(found)]
+        depths = self.session.rows("queue_depths", now=self.now, most=MOST_COUNTED)
+        return queues_of(depths, self.pollers(since))
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 

@@ -359,13 +359,58 @@ select kind, category, identity from {schema}.poller where domain = %(domain)s a
 -- name: sightings
 select identity, kind, category, seen from {schema}.poller where domain = %(domain)s and seen >= %(since)s
 order by identity collate "C", kind, category collate "C";
+-- Goes from category to category of the queues' own indexes, and counts no further than `most` in any.
 -- name: queue_depths
-select kind, category, count(*) filter (where state = 'scheduled' and ready <= %(now)s),
-       count(*) filter (where state = 'scheduled' and ready > %(now)s), count(*) filter (where state = 'started'),
-       min(ready) filter (where state = 'scheduled' and ready <= %(now)s)
-from (select 'decision' as kind, category, state, ready from {schema}.decision_task where domain = %(domain)s
-      union all select 'activity', category, state, ready from {schema}.activity_task where domain = %(domain)s) t
-group by kind, category order by kind, category;
+with recursive
+deciding (category) as (
+    select min(category) from {schema}.decision_task where domain = %(domain)s and state = 'scheduled'
+    union all
+    select (select min(t.category) from {schema}.decision_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category > deciding.category)
+    from deciding where category is not null),
+acting (category) as (
+    select min(category) from {schema}.activity_task where domain = %(domain)s and state = 'scheduled'
+    union all
+    select (select min(t.category) from {schema}.activity_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category > acting.category)
+    from acting where category is not null)
+select kind, category, sum(waiting)::integer, sum(delayed)::integer, sum(running)::integer, min(oldest)
+from (
+    select 'decision' as kind, category,
+           (select count(*) from (select from {schema}.decision_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category and t.ready <= %(now)s
+             limit %(most)s) c) as waiting,
+           (select count(*) from (select from {schema}.decision_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category and t.ready > %(now)s
+             limit %(most)s) c) as delayed,
+           0 as running,
+           (select min(t.ready) from {schema}.decision_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category
+               and t.ready <= %(now)s) as oldest
+    from deciding where category is not null
+    union all
+    select 'activity', category,
+           (select count(*) from (select from {schema}.activity_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready <= %(now)s
+             limit %(most)s) c),
+           (select count(*) from (select from {schema}.activity_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready > %(now)s
+             limit %(most)s) c),
+           0,
+           (select min(t.ready) from {schema}.activity_task t
+             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready <= %(now)s)
+    from acting where category is not null
+    union all
+    select 'decision', category, 0, 0, count(*), null
+    from (select category from {schema}.decision_task where domain = %(domain)s and state = 'started'
+          order by deadline limit %(most)s) t
+    group by category
+    union all
+    select 'activity', category, 0, 0, count(*), null
+    from (select category from {schema}.activity_task where domain = %(domain)s and state = 'started'
+          order by category limit %(most)s) t
+    group by category) depths
+group by kind, category;
 
 -- name: add_receipt
 -- The rows of the transactions before this one have done their duty.

@@ -5,13 +5,13 @@ from typing import Any
 
 import apsw
 
-from pyworkflow.backend.base import Queue
+from pyworkflow.backend.base import MOST_COUNTED, Queue
+from pyworkflow.backend.reading import queues_of
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
 from pyworkflow.backend.staged import StagedUnit
 from pyworkflow.backend.unit import FeedBatch
-from pyworkflow.clock import to_datetime
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
@@ -139,24 +139,8 @@ class Looking(StagedUnit):
         return int(self.rows("feed_end")[0][0])
 
     def queues(self, since: int) -> list[Queue]:
-        pollers = self.pollers(since)
-        found = {
-            (kind, category): Queue(
-                kind,
-                category,
-                waiting,
-                delayed,
-                running,
-                None if oldest is None else to_datetime(oldest),
-                pollers.get((kind, category), ()),
-            )
-            for kind, category, waiting, delayed, running, oldest in self.rows(
-                "queue_depths", {"now": self.now}
-            )
-        }
-        for queue, names in pollers.items():
-            found.setdefault(queue, Queue(*queue, 0, 0, 0, None, names))
-        return [found[queue] for queue in sorted(found)]
+        depths = self.rows("queue_depths", {"now": self.now, "most": MOST_COUNTED})
+        return queues_of(depths, self.pollers(since))
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 

@@ -248,11 +248,46 @@ select kind, category, identity from poller where seen >= ? order by kind, categ
 select identity, kind, category, seen from poller where seen >= ? order by identity, kind, category;
 -- name: forget_pollers
 delete from poller where seen < ?;
+-- Goes from category to category of the queues' own indexes, and counts no further than :most in any.
 -- name: queue_depths
-select kind, category, sum(state = 'scheduled' and ready <= :now), sum(state = 'scheduled' and ready > :now),
-       sum(state = 'started'), min(case when state = 'scheduled' and ready <= :now then ready end)
-from (select 'decision' as kind, category, state, ready from decision_task
-      union all select 'activity', category, state, ready from activity_task)
+with recursive
+deciding (category) as (
+    select min(category) from decision_task where state = 'scheduled'
+    union all
+    select (select min(t.category) from decision_task t where t.state = 'scheduled' and t.category > deciding.category)
+    from deciding where category is not null),
+acting (category) as (
+    select min(category) from activity_task where state = 'scheduled'
+    union all
+    select (select min(t.category) from activity_task t where t.state = 'scheduled' and t.category > acting.category)
+    from acting where category is not null)
+select kind, category, sum(waiting), sum(delayed), sum(running), min(oldest)
+from (
+    select 'decision' as kind, category,
+           (select count(*) from (select 1 from decision_task t
+             where t.state = 'scheduled' and t.category = deciding.category and t.ready <= :now limit :most)) as waiting,
+           (select count(*) from (select 1 from decision_task t
+             where t.state = 'scheduled' and t.category = deciding.category and t.ready > :now limit :most)) as delayed,
+           0 as running,
+           (select min(t.ready) from decision_task t
+             where t.state = 'scheduled' and t.category = deciding.category and t.ready <= :now) as oldest
+    from deciding where category is not null
+    union all
+    select 'activity', category,
+           (select count(*) from (select 1 from activity_task t
+             where t.state = 'scheduled' and t.category = acting.category and t.ready <= :now limit :most)),
+           (select count(*) from (select 1 from activity_task t
+             where t.state = 'scheduled' and t.category = acting.category and t.ready > :now limit :most)),
+           0,
+           (select min(t.ready) from activity_task t
+             where t.state = 'scheduled' and t.category = acting.category and t.ready <= :now)
+    from acting where category is not null
+    union all
+    select 'decision', category, 0, 0, count(*), null
+    from (select category from decision_task where state = 'started' limit :most) t group by category
+    union all
+    select 'activity', category, 0, 0, count(*), null
+    from (select category from activity_task where state = 'started' limit :most) t group by category) depths
 group by kind, category;
 
 -- name: keys

@@ -103,10 +103,13 @@ class Queries(Contract):
     def test_registered_types_are_listed(self, backend: Backend) -> None:
         self.requires(backend, Capability.TYPES)
         backend.register_activity("ship", "road", 1, 2, 3, retry=Retry(2), at_most_once=True)
+        backend.register_workflow("polite", handles_cancel=True, graph={"steps": [{"name": "a"}]})
 
         assert backend.workflows() == [
             RegisteredWorkflow("order", "default", 86_400, 60, False),
-            RegisteredWorkflow("polite", "default", 365 * 86_400, 60, True),
+            RegisteredWorkflow(
+                "polite", "default", 365 * 86_400, 60, True, {"steps": [{"name": "a"}]}
+            ),
         ]
         assert backend.activities() == [
             RegisteredActivity("charge", "default", 60, 600, 120, None, False),

@@ -3,13 +3,16 @@
 import gzip
 from typing import Annotated, Any
 
+from markupsafe import Markup
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from pyworkflow.codec import encode, fields
+from pyworkflow.graph.svg import svg
 from pyworkflow.process import Process, Status
 from pyworkflow.web.endpoint import JSON, Call, Endpoint
-from pyworkflow.web.pages.render import render
+from pyworkflow.web.graphs import MOST_BOXES, StepRow, process_picture
+from pyworkflow.web.pages.render import render, segment
 from pyworkflow.web.problems import Problem
 from pyworkflow.web.story import children, failures, row, rows
 from pyworkflow.web.timeline import timeline
@@ -41,6 +44,7 @@ async def show(call: Call) -> Response:
         pending = manager.pending(f"{process.id}:{process.run}")
         shown, more = rows(process.history, given.since, ROWS, given.all)
         family = children(process.history)
+        picture, steps = process_picture(manager, process)
         return {
             "cursor": cursor,
             "process": process,
@@ -49,6 +53,8 @@ async def show(call: Call) -> Response:
             "rows": shown,
             "more": more,
             "last": max(0, len(process.history) - ROWS),
+            "picture": picture,
+            "steps": steps,
             "failures": failures(process),
             "children": family[:MOST_CHILDREN],
             "children_more": max(0, len(family) - MOST_CHILDREN),
@@ -56,6 +62,9 @@ async def show(call: Call) -> Response:
 
     found = await call.run(read)
     process: Process = found["process"]
+    drawing = None
+    if found["picture"] is not None and len(found["steps"]) <= MOST_BOXES:
+        drawing = Markup(svg(found["picture"], _links(call, found["steps"])))  # noqa: S704 - it escapes
     continued = process.status is Status.CONTINUED
     later = f"{process.id}:{process.run + 1}" if continued else None
     earlier = f"{process.id}:{process.run - 1}" if process.run > 1 else None
@@ -66,8 +75,33 @@ async def show(call: Call) -> Response:
         given=given,
         later=later,
         earlier=earlier,
+        drawing=drawing,
         **found,
     )
+
+
+def _links(call: Call, steps: list[StepRow]) -> dict[str, str]:
+    """Return the address of the event that each step began with."""
+    here = f"{call.base}/processes/{segment(call.process_id)}"
+    return {
+        step.box.name: f"{here}?all=true&since={step.seq - 1}#e{step.seq}"
+        for step in steps
+        if step.seq is not None
+    }
+
+
+async def graph(call: Call) -> Response:
+    """Return the graph of a process as an image of its own."""
+
+    def read() -> str:
+        picture, _ = process_picture(
+            call.site.manager, call.site.manager.process_by_id(call.process_id)
+        )
+        if picture is None:
+            raise Problem(404, "the graph of this process is not known here")
+        return svg(picture)
+
+    return Response(await call.run(read), media_type="image/svg+xml")
 
 
 async def event(call: Call) -> Response:
@@ -128,6 +162,14 @@ ENDPOINTS = [
         scope=Scope.READ,
         handler=family,
         summary="Show the children of a process.",
+        page=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/processes/{id}/graph",
+        scope=Scope.READ,
+        handler=graph,
+        summary="Return the graph of a process as an image.",
         page=True,
     ),
     Endpoint(

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from pyworkflow.backend.base import MOST_COUNTED
 from pyworkflow.codec import Json, to_plain
 from pyworkflow.web.endpoint import Call
 from pyworkflow.web.pages.assets import versions
@@ -34,6 +35,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "counted": counted,
         "cut": cut,
         "duration": duration,
         "instant": instant,
@@ -113,6 +115,11 @@ def cut(text: str) -> str:
     """Return text, cut if it is very long."""
     rest = len(text) - LONGEST
     return text if rest <= 0 else f"{text[:LONGEST]}\n… {rest:,} more characters"
+
+
+def counted(number: int) -> str:
+    """Return the count of a queue, which ends somewhere."""
+    return f"{number:,}{'+' if number >= MOST_COUNTED else ''}"
 
 
 def instant(moment: DateTime | None) -> str:

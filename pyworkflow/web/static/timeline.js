@@ -39,14 +39,15 @@ async function fetchData() {
     kind, name, id, state, begin, end, seq,
     attempts: attempts.map(([from, to, how, identity]) => ({ begin: from, end: to, state: how, identity })),
   }));
+  got.busy = got.open && got.spans.some((span) => span.end === null);
   data = got;
   loaded = performance.now();
   layOut();
 }
 
-// What is open goes on past the last event: the axis ends now.
+// What is under way goes on past the last event, and the axis ends now. Where nothing is, an idle tail would only press the work together.
 function end() {
-  return Math.max(data.open ? Math.max(data.end, Date.now() - Date.parse(data.started)) : data.end, 1);
+  return Math.max(data.busy ? Math.max(data.end, Date.now() - Date.parse(data.started)) : data.end, 1);
 }
 
 function layOut() {
@@ -325,6 +326,6 @@ if (box) {
   document.addEventListener("news", fetchData);
   new ResizeObserver(draw).observe(box);
   // What runs grows by itself.
-  setInterval(() => data?.open && !view && !document.hidden && draw(), 1000);
+  setInterval(() => data?.busy && !view && !document.hidden && draw(), 1000);
   fetchData();
 }

@@ -13,7 +13,7 @@ from pyworkflow.services.errors import (
     UnknownDefinitionError,
 )
 from pyworkflow.services.policy import AddressPolicy
-from pyworkflow.services.services import CATEGORY, Services
+from pyworkflow.services.services import CATEGORY, Services, Wanted
 
 __all__ = [
     "CATEGORY",
@@ -26,5 +26,6 @@ __all__ = [
     "ServiceDefinition",
     "Services",
     "UnknownDefinitionError",
+    "Wanted",
     "WorkflowDefinition",
 ]

@@ -87,12 +87,20 @@ class Services:
         """
         from pyworkflow.services.client import ServiceClient
 
-        common = {"registry": self.registry}
-        call = {"client": ServiceClient(self.policy), "callbacks": self.callbacks}
-        named = {"name": CallService.name} | common | call
-        self.manager.register_activity(type("CallService", (CallService,), named))
-        named = {"name": EventWorkflow.name} | common
-        self.manager.register_workflow(type("EventWorkflow", (EventWorkflow,), named))
+        self.manager.register_activity(
+            type(
+                "CallService",
+                (CallService,),
+                {
+                    "name": CallService.name,
+                    "registry": self.registry,
+                    "client": ServiceClient(self.policy),
+                    "callbacks": self.callbacks,
+                },
+            )
+        )
+        event = {"name": EventWorkflow.name, "registry": self.registry}
+        self.manager.register_workflow(type("EventWorkflow", (EventWorkflow,), event))
 
     @cached_property
     def callbacks(self) -> Callbacks:

@@ -23,6 +23,8 @@ Refuse = Callable[[Request, Problem], Response]
 
 PUBLIC = ("/health", "/login")
 """Paths that answer without a token; they are compared whole."""
+CALLBACKS = "/callbacks/"
+"""What begins with this answers without a token, too: the end of the path is one, and is looked at before the body is read."""
 STATIC = "/static/"
 """What begins with this answers without a token: style and scripts of the login page, the same for everybody."""
 
@@ -122,7 +124,7 @@ class Guard:
         if self._site.tokens is None:
             return ANYBODY
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if path in PUBLIC or path.startswith(STATIC):
+        if path in PUBLIC or path.startswith((STATIC, CALLBACKS)):
             return None
         if _is_api(request):
             found = self._of_header(request)
@@ -153,6 +155,10 @@ def _is_api(request: Request) -> bool:
     return is_api_path(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
 
 
+API = ("api", "callbacks", "e", "health", "metrics", "s", "w")
+"""What the paths of the API begin with."""
+
+
 def is_api_path(path: str) -> bool:
     """Tell whether a path belongs to the API, not to the dashboard."""
-    return path == "/metrics" or path == "/health" or path.startswith("/api/") or path == "/api"
+    return path.startswith("/") and path.split("/", 2)[1] in API

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CATEGORY = "services"
-"""The queue, spelled out so that every other command begins without the package."""
+LEASE = 10
+"""Seconds after which what a server that is gone was calling is called again by the next."""
 AT_ONCE = 64
 """Calls at a time of a server that works as well: each waits for an answer most of its time."""
 
@@ -90,10 +90,13 @@ def install(services: "Services") -> None:
 @contextmanager
 def working(manager: "Manager", services: "Services") -> Generator[None]:
     """Work on the events of services in a thread until the end of the block."""
+    from pyworkflow.services import CATEGORY
     from pyworkflow.worker import Worker
 
     install(services)
-    worker = Worker(manager, category=CATEGORY, pool="asyncio", concurrency=AT_ONCE, grace=5)
+    worker = Worker(
+        manager, category=CATEGORY, pool="asyncio", concurrency=AT_ONCE, lease=LEASE, grace=5
+    )
     thread = Thread(target=worker.run, name="pyworkflow-services", daemon=True)
     thread.start()
     try:

@@ -13,7 +13,6 @@ from pyworkflow.cli.common import json_option, opened
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, safe
 from pyworkflow.cli.services import (
-    CATEGORY,
     ServiceOptions,
     install,
     make_services,
@@ -82,10 +81,13 @@ def worker(
         else:
             manager = Manager(stack.enter_context(opened(context)))
         if given["services"]:
+            from pyworkflow.services import CATEGORY
+
+            category = category or CATEGORY
             install(make_services(manager, given, None))
         works = Worker(
             manager,
-            category=category or (CATEGORY if given["services"] else DEFAULT_CATEGORY),
+            category=category or DEFAULT_CATEGORY,
             concurrency=concurrency,
             pool=pool,
             decisions=decisions,

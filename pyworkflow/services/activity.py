@@ -61,12 +61,13 @@ class CallService(Activity):
 
     def _headers(self, service: ServiceDefinition) -> dict[str, str]:
         process_id = self.task.process_id or ""
-        key = read_key(self.task.activity_execution.id)
-        step = key.step if key is not None else self.task.activity_execution.id
-        once = f"{process_id}.{step}"
+        execution = self.task.activity_execution.id
+        key = read_key(execution)
+        once = f"{process_id}.{execution if key is None else key.step}"
+        span = f"{process_id}.{execution}.{self.task.attempt}"
         told = {
             "Idempotency-Key": once,
-            "traceparent": _trace(process_id, f"{once} {self.task.attempt}"),
+            "traceparent": _trace(process_id, span),
         }
         seconds = service.timeout + service.callback_timeout
         if (address := self.callbacks.address(self.task, seconds)) is not None:

@@ -112,12 +112,12 @@ class Registry:
             DefinitionConflictError: It does not go with the services as they are.
         """
         workflow = self.get(WORKFLOW, name, revision)
-        found = [workflow]
-        for service in _services(workflow.definition):
-            if (known := self._find(SERVICE, service, revision)) is not None:
-                found.append(known)
+        entries = [
+            self._entry(SERVICE, service, revision) for service in _services(workflow.definition)
+        ]
         # What is no part of it may change: it stays the same.
-        return self._flow(name, max(each.revision for each in found))
+        newest = max([workflow.revision, *(entry.revision for entry in entries if entry)])
+        return self._flow(name, newest)
 
     def _make_flow(self, name: str, revision: int) -> Flow:
         return self.fitted(self.get(WORKFLOW, name, revision).definition, revision)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -347,9 +348,8 @@ def test_events_that_come_together_are_recorded_together(
 ) -> None:
     async def call() -> list[int]:
         async with client(app) as http:
-            good, bad = {"data": {"message": "a"}}, {"data": {}}
-            bodies = [good if n % 3 else bad for n in range(60)]
-            sent = [http.post("/e/process-text", json=body) for body in bodies]
+            data: list[dict[str, str]] = [{"message": "a"} if n % 3 else {} for n in range(60)]
+            sent = [http.post("/e/process-text", json={"data": each}) for each in data]
             return [answer.status_code for answer in await asyncio.gather(*sent)]
 
     statuses = run(call)
@@ -389,7 +389,7 @@ def test_a_service_calls_back_without_a_token_of_the_server(
         path = address.removeprefix(CALLBACKS)
 
         for wrong in (path[:-2], path + "A", "/callbacks/x.y", "/callbacks/x"):
-            refused(run(lambda wrong=wrong: ask("POST", wrong, {"data": {}}, None)), 403)
+            refused(run(partial(ask, "POST", wrong, {"data": {}}, None)), 403)
         refused(run(lambda: ask("POST", path, {"data": {}}, None)), 422, "data.message")
         refused(run(lambda: ask("POST", path, {"data": {"message": 1}}, None)), 422, "data.message")
         refused(run(lambda: ask("POST", path, {}, None)), 422, "data")

@@ -23,12 +23,13 @@ from pyworkflow.web.site import make_site
 from pyworkflow.web.tokens import Tokens
 
 MODULES = (
+    # Routes are tried in this order: what is asked most comes first.
+    events,
     processes,
     actions,
     looking,
     about,
     services,
-    events,
     lists,
     process,
     moves,

@@ -12,6 +12,7 @@ from pyworkflow.backend.exchange import (
     DEFAULT_CATEGORY,
     MOST_COUNTED,
     Completion,
+    Definition,
     FailedDecision,
     FeedEntry,
     Pending,
@@ -26,6 +27,7 @@ from pyworkflow.backend.exchange import (
 from pyworkflow.backend.observing import Observable
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -38,6 +40,7 @@ __all__ = [
     "Backend",
     "Capability",
     "Completion",
+    "Definition",
     "FailedDecision",
     "FeedEntry",
     "Pending",
@@ -137,6 +140,29 @@ class Backend(Observable, ABC):
         """Return the activities that are registered, by whichever program, in the order of their names."""
         raise self._unsupported("activities")
 
+    def define(self, kind: str, name: str, body: Json) -> Definition:
+        """Add an entry to the log of definitions, and return it.
+
+        What the entry means is its writer's affair; all that is kept of a name are its entries, the last of which holds.
+
+        Args:
+            kind: What is defined, such as ``service``.
+            name: Its name, unique in the kind.
+            body: Any JSON; None removes the name.
+
+        Raises:
+            InvalidRequestError: The kind or the name is not acceptable.
+            PayloadError: The body is not.
+        """
+        raise self._unsupported("define")
+
+    def definitions(self, since: int = 0) -> list[Definition]:
+        """Return the entries of the log of definitions after a revision, in order.
+
+        No entry ever comes to stand before one that was returned: to go on from the last is to miss none.
+        """
+        raise self._unsupported("definitions")
+
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -152,6 +178,24 @@ class Backend(Observable, ABC):
             InvalidRequestError: The id or a tag is not acceptable.
             PayloadError: The input is not.
         """
+
+    def start_processes(
+        self, processes: Sequence[Process], *, reuse: Reuse = Reuse.REJECT
+    ) -> list[Process | PyworkflowError]:
+        """Start processes together: one transaction, where the engine has them.
+
+        Each stands alone: for one that is refused its error is returned, the others are started; see `start_process`.
+
+        Returns:
+            Each process as it stands, without its history beyond the start, or why it was refused.
+        """
+        started: list[Process | PyworkflowError] = []
+        for process in processes:
+            try:
+                started.append(self.process_by_id(self.start_process(process, reuse=reuse)))
+            except PyworkflowError as error:
+                started.append(error)
+        return started
 
     @abstractmethod
     def signal_process(

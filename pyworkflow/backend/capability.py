@@ -38,6 +38,8 @@ class Capability(StrEnum):
     """Depth of the queues, and who polls them."""
     TYPES = "types"
     """The registered workflows and activities can be listed."""
+    DEFINITIONS = "definitions"
+    """Definitions that are given as data are kept, in the order in which they came."""
     PURGE = "purge"
     """Closed processes can be removed."""
     CHECK = "check"

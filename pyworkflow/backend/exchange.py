@@ -1,4 +1,4 @@
-"""What goes in and out of a backend, beside the model: polls, completions, turns, the feed, queues, types, what a process waits for."""
+"""What goes in and out of a backend, beside the model: polls, completions, turns, the feed, queues, types, definitions, what a process waits for."""
 
 from collections.abc import Sequence
 from datetime import datetime as DateTime
@@ -202,3 +202,21 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     details: Json = None
     cancel_requested: bool = False
     pollers: tuple[str, ...] = ()
+
+
+class Definition(Struct, frozen=True):
+    """One entry in a backend's log of definitions: what a name stands for from then on.
+
+    Attributes:
+        revision: Its place in the log; later entries have larger ones, with gaps.
+        kind: What it defines, such as ``service``.
+        name: What is defined.
+        body: The definition, plain JSON; None removes it.
+        defined: When it was recorded, aware UTC.
+    """
+
+    revision: int
+    kind: str
+    name: str
+    body: Json
+    defined: DateTime

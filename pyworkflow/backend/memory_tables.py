@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from pyworkflow.backend.memory_deadlines import Deadlines, Due
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch
 from pyworkflow.ledger.rows import (
     SCHEDULED,
     ActivityRow,
@@ -36,6 +36,7 @@ class Tables:
         self.order = count()
         self.workflows: dict[str, WorkflowRow] = {}
         self.types: dict[str, ActivityTypeRow] = {}
+        self.definitions: list[DefinitionRow] = []
         self.processes: dict[int, ProcessRow] = {}
         self.open: dict[int, ProcessRow] = {}
         self.runs: dict[str, list[int]] = {}

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pyworkflow.backend.base import MOST_COUNTED, Queue
 from pyworkflow.backend.memory_deadlines import Due
 from pyworkflow.backend.memory_tables import OPEN, Entry, Tables, Task
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import (
@@ -197,6 +197,14 @@ class MemoryUnit(StoredUnit):
 
     def activity_types(self) -> list[ActivityTypeRow]:
         return [row for _, row in sorted(self.tables.types.items())]
+
+    def define(self, kind: str, name: str, body: bytes) -> int:
+        rows = self.tables.definitions
+        rows.append(DefinitionRow(len(rows) + 1, kind, name, body, self.now))
+        return len(rows)
+
+    def definitions(self, since: int) -> list[DefinitionRow]:
+        return self.tables.definitions[max(since, 0) :]
 
     def saw(self, kind: str, category: str, identity: str) -> None:
         self.tables.polled[kind, category, identity] = self.now

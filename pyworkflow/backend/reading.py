@@ -6,13 +6,14 @@ from typing import Any
 from msgspec import structs
 
 from pyworkflow.backend.base import (
+    Definition,
     FeedEntry,
     Pending,
     Queue,
     RegisteredActivity,
     RegisteredWorkflow,
 )
-from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
 from pyworkflow.event import AnyEvent, ProcessStartedEvent
@@ -120,6 +121,11 @@ def registered_activity(row: ActivityTypeRow) -> RegisteredActivity:
         row.retry,
         row.at_most_once,
     )
+
+
+def definition(row: DefinitionRow) -> Definition:
+    """Return an entry of the log of definitions as people read it."""
+    return Definition(row.revision, row.kind, row.name, decode(row.body), to_datetime(row.defined))
 
 
 def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:

@@ -54,11 +54,11 @@ def start(process: Process, new_id: str) -> Start:
     )
 
 
-def starting(request: Start, reuse: Reuse) -> Work:
-    """Return the work that starts a process; it returns the id."""
+def starting(request: Start, reuse: Reuse) -> Planned:
+    """Return the work that starts a process; it returns the row."""
     allow, failed = reuse == Reuse.ALLOW, reuse == Reuse.ALLOW_FAILED
     return Planned(
-        lambda unit: lifecycle.start(unit, request, allow=allow, allow_failed=failed).id,
+        lambda unit: lifecycle.start(unit, request, allow=allow, allow_failed=failed),
         Touches(ids=(request.id,), starts=1),
     )
 

@@ -24,6 +24,16 @@ class FeedBatch(Struct, frozen=True, gc=False):
     body: bytes
 
 
+class DefinitionRow(Struct, frozen=True, gc=False):
+    """One entry of the log of definitions, as `Definition`; the instant in microseconds."""
+
+    revision: int
+    kind: str
+    name: str
+    body: bytes
+    defined: int
+
+
 class StoredUnit(Unit):
     """A transaction of a store, or a snapshot of it for reading."""
 
@@ -45,6 +55,14 @@ class StoredUnit(Unit):
     @abstractmethod
     def activity_types(self) -> list[ActivityTypeRow]:
         """Return all activity types, in the order of their names."""
+
+    @abstractmethod
+    def define(self, kind: str, name: str, body: bytes) -> int:
+        """Add an entry to the log of definitions; return its revision."""
+
+    @abstractmethod
+    def definitions(self, since: int) -> list[DefinitionRow]:
+        """Return the entries after a revision, in order."""
 
     @abstractmethod
     def saw(self, kind: str, category: str, identity: str) -> None:

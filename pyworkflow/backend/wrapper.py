@@ -7,6 +7,7 @@ from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
     Backend,
     Completion,
+    Definition,
     FeedEntry,
     Pending,
     Poll,
@@ -19,6 +20,7 @@ from pyworkflow.backend.base import (
 )
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import Event
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.process import Process, Status
@@ -92,8 +94,19 @@ class Wrapper(Backend):
     def activities(self) -> list[RegisteredActivity]:
         return self.backend.activities()
 
+    def define(self, kind: str, name: str, body: Json) -> Definition:
+        return self.backend.define(kind, name, body)
+
+    def definitions(self, since: int = 0) -> list[Definition]:
+        return self.backend.definitions(since)
+
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
         return self.backend.start_process(process, reuse=reuse)
+
+    def start_processes(
+        self, processes: Sequence[Process], *, reuse: Reuse = Reuse.REJECT
+    ) -> list[Process | PyworkflowError]:
+        return self.backend.start_processes(processes, reuse=reuse)
 
     def signal_process(
         self, process_id: str, name: str, data: Json = None, *, signal_id: str | None = None

@@ -1,8 +1,9 @@
 """Commands of the web door: serve, token."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -10,6 +11,7 @@ from pyworkflow.cli.app import app_option, managed
 from pyworkflow.cli.common import json_option, opened
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, safe
+from pyworkflow.cli.services import ServiceOptions, make_services, service_options, working
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ TOKENS = "PYWORKFLOW_TOKENS"
     multiple=True,
     help="A name by which requests may call this server, beside that of --host.",
 )
+@service_options
 @click.option("--root-path", default="", help="The path below which a proxy serves this server.")
 @json_option
 @click.pass_context
@@ -53,8 +56,9 @@ def serve(
     hosts: tuple[str, ...],
     root_path: str,
     as_json: bool,
+    **given: Unpack[ServiceOptions],
 ) -> None:
-    """Serve the HTTP API and the dashboard until stopped."""
+    """Serve the HTTP API and the dashboard until stopped; with --services, also work on the events of services."""
     from pyworkflow.manager import Manager
 
     tokens = _tokens(token_file)
@@ -63,10 +67,10 @@ def serve(
     names = (*hosts, f"[{host}]" if ":" in host else host)
     if app is not None:
         with managed(context, app) as manager:
-            _run(manager, tokens, host, port, names, root_path.rstrip("/"), as_json)
+            _run(manager, tokens, host, port, names, root_path.rstrip("/"), as_json, given)
         return
     with opened(context) as backend:
-        _run(Manager(backend), tokens, host, port, names, root_path.rstrip("/"), as_json)
+        _run(Manager(backend), tokens, host, port, names, root_path.rstrip("/"), as_json, given)
 
 
 def _tokens(token_file: Path | None) -> "Tokens | None":
@@ -89,15 +93,20 @@ def _run(
     names: tuple[str, ...],
     root_path: str,
     as_json: bool,
+    given: ServiceOptions,
 ) -> None:
     from pyworkflow.web import create_app
     from pyworkflow.web.server import bind, check_bind, make_server
 
     check_bind(host, tokens)
-    server = make_server(create_app(manager, tokens=tokens, hosts=names), root_path=root_path)
-    with bind(host, port) as bound:
+    with bind(host, port) as bound, ExitStack() as stack:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{bound.getsockname()[1]}{root_path}/"
+        services = make_services(manager, given, address)
+        if given["services"]:
+            stack.enter_context(working(manager, services))
+        app = create_app(manager, tokens=tokens, hosts=names, registry=services)
+        server = make_server(app, root_path=root_path)
         if as_json:
             emit({"action": "serve", "address": address, "backend": manager.backend.name})
         told = "anybody on this machine may do everything" if tokens is None else "with tokens"

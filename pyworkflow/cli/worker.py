@@ -2,20 +2,28 @@
 
 import logging
 import signal
+from contextlib import ExitStack
 from types import FrameType
+from typing import Unpack
 
 import click
 
 from pyworkflow.cli.app import app_option, managed
-from pyworkflow.cli.common import json_option
+from pyworkflow.cli.common import json_option, opened
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, safe
+from pyworkflow.cli.services import (
+    ServiceOptions,
+    install,
+    make_services,
+    service_options,
+)
 from pyworkflow.values import check_seconds
 
 
 @click.command(cls=Command)
-@app_option(required=True)
-@click.option("--category", default="default", show_default=True, help="The queue.")
+@app_option(required=False)
+@click.option("--category", help="The queue; `default`, or `services` with --services.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
@@ -38,13 +46,14 @@ from pyworkflow.values import check_seconds
     show_default=True,
     help="Seconds until others take over from a worker that is gone.",
 )
+@service_options
 @click.option("--grace", default=30.0, show_default=True, help="Seconds to finish in when stopped.")
 @json_option
 @click.pass_context
 def worker(
     context: click.Context,
-    app: str,
-    category: str,
+    app: str | None,
+    category: str | None,
     concurrency: int,
     pool: str,
     decisions: bool,
@@ -52,19 +61,33 @@ def worker(
     lease: float,
     grace: float,
     as_json: bool,
+    **given: Unpack[ServiceOptions],
 ) -> None:
     """Work until stopped: decide processes and execute activities."""
+    if app is None and not given["services"]:
+        raise click.UsageError("there is nothing to work on: give --app, or --services")
     if not decisions and not activities:
         raise click.UsageError("--no-decisions and --no-activities leave nothing to do")
     check_seconds(lease, "lease", positive=True)
     check_seconds(grace, "grace")
+    from pyworkflow.backend.base import DEFAULT_CATEGORY
+    from pyworkflow.manager import Manager
     from pyworkflow.worker import Worker
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    with managed(context, app) as manager:
+    with ExitStack() as stack:
+        if app is not None:
+            manager = stack.enter_context(managed(context, app))
+        else:
+            manager = Manager(stack.enter_context(opened(context)))
+        if given["services"]:
+            from pyworkflow.services import CATEGORY
+
+            category = category or CATEGORY
+            install(make_services(manager, given, None))
         works = Worker(
             manager,
-            category=category,
+            category=category or DEFAULT_CATEGORY,
             concurrency=concurrency,
             pool=pool,
             decisions=decisions,
@@ -72,9 +95,7 @@ def worker(
             lease=lease,
             grace=grace,
         )
-        polls = (
-            f"{works.identity} polls category {category!r} of the {manager.backend.name} backend"
-        )
+        polls = f"{works.identity} polls category {works.category!r} of the {manager.backend.name} backend"
 
         def stop(number: int, frame: FrameType | None) -> None:
             works.stop()
@@ -88,7 +109,7 @@ def worker(
                 {
                     "action": "worker",
                     "identity": works.identity,
-                    "category": category,
+                    "category": works.category,
                     "workflows": [workflow.name for workflow in manager.workflows],
                     "activities": [activity.name for activity in manager.activities],
                 }

@@ -11,17 +11,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pyworkflow.manager import Manager
-from pyworkflow.web.api import about, actions, looking, processes
+from pyworkflow.services import Services
+from pyworkflow.web.api import about, actions, events, looking, processes, services
 from pyworkflow.web.endpoint import Endpoint, route
 from pyworkflow.web.guard import Guard, is_api_path
 from pyworkflow.web.limits import Limits
-from pyworkflow.web.pages import assets, lists, login, moves, process
+from pyworkflow.web.pages import assets, lists, login, moves, process, registered
 from pyworkflow.web.pages.render import problem_page
 from pyworkflow.web.problems import Problem
 from pyworkflow.web.site import make_site
 from pyworkflow.web.tokens import Tokens
 
-MODULES = (processes, actions, looking, about, lists, process, moves, login, assets)
+MODULES = (
+    # Routes are tried in this order: what is asked most comes first.
+    events,
+    processes,
+    actions,
+    looking,
+    about,
+    services,
+    lists,
+    process,
+    moves,
+    registered,
+    login,
+    assets,
+)
 """The modules whose ``ENDPOINTS`` are served."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -34,6 +49,7 @@ def create_app(
     tokens: Tokens | None = None,
     hosts: Iterable[str] = (),
     limits: Limits | None = None,
+    registry: Services | None = None,
     modules: Iterable[Any] = MODULES,
 ) -> Starlette:
     """Return the ASGI application of a manager.
@@ -43,10 +59,11 @@ def create_app(
         tokens: Who may do what. Without them, everybody who reaches the application may do everything.
         hosts: Names that requests may call the server by, beside those of the loopback interface.
         limits: Bounds of requests.
+        registry: The services, if not those of the manager's backend with the default settings.
         modules: Modules with ``ENDPOINTS``.
     """
     named = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
-    site = make_site(manager, tokens, named, limits or Limits())
+    site = make_site(manager, tokens, named, limits or Limits(), registry or Services(manager))
     endpoints: list[Endpoint] = [e for module in modules for e in module.ENDPOINTS]
 
     @asynccontextmanager

@@ -86,7 +86,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     """What answers one method of one path.
 
     Attributes:
-        method: ``GET`` or ``POST``.
+        method: ``GET``, ``POST`` or ``DELETE``.
         path: The path, with parameters in braces.
         scope: What a token must allow; None for everybody, without a token.
         handler: Answers.
@@ -97,6 +97,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
         page: Whether it is a part of the dashboard, not of the API.
         returns: The type of the JSON that it answers.
         status: The status of that answer.
+        also: A further status that it may have.
+        check: Looks at the request before its body is read, and raises a `Problem` if that is not to be.
         media_type: The type of other answers.
         headers: Headers that it heeds, with what they mean.
     """
@@ -112,6 +114,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     page: bool = False
     returns: Any = None
     status: int = 200
+    also: int | None = None
+    check: "Callable[[Call], Awaitable[None]] | None" = None
     media_type: str = JSON
     headers: dict[str, str] = {}
 
@@ -146,6 +150,8 @@ async def _answered(site: Site, endpoint: Endpoint, request: Request) -> Respons
     if endpoint.scope is not None and not call.token.allows(endpoint.scope):
         raise Problem(403, f"the token {call.token.name!r} does not allow {endpoint.scope.value!r}")
     try:
+        if endpoint.check is not None:
+            await endpoint.check(call)
         call.query = parse_query(request, endpoint.query)
         if endpoint.body is not None:
             data = await read_body(request, site.limits, JSON)

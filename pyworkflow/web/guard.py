@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,8 @@ Refuse = Callable[[Request, Problem], Response]
 
 PUBLIC = ("/health", "/login")
 """Paths that answer without a token; they are compared whole."""
+CALLBACKS = "/callbacks/"
+"""What begins with this answers without a token, too: the end of the path is one, and is looked at before the body is read."""
 STATIC = "/static/"
 """What begins with this answers without a token: style and scripts of the login page, the same for everybody."""
 
@@ -36,6 +37,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+RAW_HEADERS.append((b"cache-control", b"no-store"))
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -70,10 +73,8 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                given = {name for name, _ in message["headers"]}
+                message["headers"].extend(pair for pair in RAW_HEADERS if pair[0] not in given)
             await send(message)
 
         try:
@@ -122,7 +123,7 @@ class Guard:
         if self._site.tokens is None:
             return ANYBODY
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if path in PUBLIC or path.startswith(STATIC):
+        if path in PUBLIC or path.startswith((STATIC, CALLBACKS)):
             return None
         if _is_api(request):
             found = self._of_header(request)
@@ -153,6 +154,10 @@ def _is_api(request: Request) -> bool:
     return is_api_path(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
 
 
+API = ("api", "callbacks", "e", "health", "metrics", "s", "w")
+"""What the paths of the API begin with."""
+
+
 def is_api_path(path: str) -> bool:
     """Tell whether a path belongs to the API, not to the dashboard."""
-    return path == "/metrics" or path == "/health" or path.startswith("/api/") or path == "/api"
+    return path.startswith("/") and path.split("/", 2)[1] in API

@@ -60,11 +60,9 @@ def _operation(
     if endpoint.returns is not None:
         answer = {"schema": schemas[str(endpoint.returns)]}
     problem = {"application/problem+json": {"schema": schemas[str(ProblemBody)]}}
+    done = {"description": "Done.", "content": {endpoint.media_type: answer}}
     responses: dict[str, Any] = {
-        str(endpoint.status): {
-            "description": "Done.",
-            "content": {endpoint.media_type: answer},
-        }
+        str(status): done for status in (endpoint.status, endpoint.also) if status is not None
     }
     for status, description in REFUSALS.items():
         responses[status] = {"description": description, "content": problem}

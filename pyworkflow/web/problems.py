@@ -17,12 +17,15 @@ from pyworkflow.errors import (
     UnknownResourceError,
     UnsupportedByBackendError,
 )
+from pyworkflow.services.errors import CallbackError, DefinitionConflictError, FieldError
 
 STATUSES: list[tuple[type[PyworkflowError], int]] = [
     (StaleTaskError, 409),
     (ProcessAlreadyExistsError, 409),
     (ProcessClosedError, 409),
+    (DefinitionConflictError, 409),
     (UnknownResourceError, 404),
+    (CallbackError, 403),
     (InvalidRequestError, 422),
     (UnsupportedByBackendError, 501),
     (BackendUnavailableError, 503),
@@ -88,4 +91,5 @@ def problem_of(error: PyworkflowError, field: str | None = None) -> Problem:
     if status == 503:
         # What the store says of its files is for its operator, not for a client.
         return Problem(503, "the backend cannot be used now", headers={"Retry-After": "1"})
-    return Problem(status, str(error), field)
+    named = error.field if isinstance(error, FieldError) else field
+    return Problem(status, str(error), named)

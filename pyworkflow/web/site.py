@@ -3,10 +3,12 @@
 from msgspec import Struct
 
 from pyworkflow.manager import Manager
+from pyworkflow.services import Services
 from pyworkflow.web.hub import Hub
 from pyworkflow.web.limits import Limits
 from pyworkflow.web.meters import Meters
 from pyworkflow.web.pool import Pool
+from pyworkflow.web.sending import Sender
 from pyworkflow.web.sessions import Sessions
 from pyworkflow.web.tokens import Tokens
 
@@ -23,6 +25,8 @@ class Site(Struct, frozen=True, eq=False):
         pool: Where calls of the backend run.
         hub: Tells what happens.
         meters: Counts requests and events.
+        services: The services, their workflows and events.
+        sender: Sends events for requests.
     """
 
     manager: Manager
@@ -33,12 +37,29 @@ class Site(Struct, frozen=True, eq=False):
     pool: Pool
     hub: Hub
     meters: Meters
+    services: Services
+    sender: Sender
 
 
 def make_site(
-    manager: Manager, tokens: Tokens | None, hosts: frozenset[str], limits: Limits
+    manager: Manager,
+    tokens: Tokens | None,
+    hosts: frozenset[str],
+    limits: Limits,
+    services: Services,
 ) -> Site:
     """Return a site."""
     pool, meters = Pool(limits), Meters()
     hub = Hub(manager.backend, pool, meters.count_event)
-    return Site(manager, tokens, hosts, limits, Sessions(tokens), pool, hub, meters)
+    return Site(
+        manager=manager,
+        tokens=tokens,
+        hosts=hosts,
+        limits=limits,
+        sessions=Sessions(tokens),
+        pool=pool,
+        hub=hub,
+        meters=meters,
+        services=services,
+        sender=Sender(services, pool),
+    )

@@ -22,7 +22,7 @@ from tests.web.conftest import close
 from tests.web.world import HOST, URL, WRITES, client, histories, make_app, make_tokens
 
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
-SAMPLE = {"id": "waiting", "seq": "1", "name": "style.css"}
+SAMPLE = {"id": "waiting", "seq": "1", "name": "style.css", "token": "x.y"}
 BODIES: dict[str, Any] = {
     "/api/processes": {"workflow": "order"},
     "/api/processes/{id}/signal": {"name": "s"},

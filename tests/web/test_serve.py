@@ -15,6 +15,7 @@ import pytest
 
 from pyworkflow import Manager, Process
 from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.web.server import bind
 from tests.web.served import Served, serve_command, served
 from tests.web.world import Order, histories, make_manager, populate
 
@@ -230,6 +231,15 @@ def test_tokens_are_made_and_asked_for(manager: Manager, database: Path, tmp_pat
             told = http.post("/api/processes/waiting/signal", json={"name": "s"})
             assert told.status_code == 200
         assert server.stop(signal.SIGINT) == 0
+
+
+def test_no_part_of_an_answer_waits_for_the_acknowledgement_of_another() -> None:
+    with bind("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()) as client:
+        connection, _ = bound.accept()
+        with connection:
+            # What asyncio goes by when it turns Nagle's algorithm off.
+            assert connection.proto == socket.IPPROTO_TCP
+        assert client.getpeername() == bound.getsockname()
 
 
 def test_a_port_that_is_taken_is_an_error(server: Served, database: Path) -> None:

@@ -20,7 +20,7 @@ from pyworkflow.backend.postgresql.rows import (
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.reading import queues_of
 from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch
 from pyworkflow.codec import encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
@@ -73,6 +73,19 @@ class Looking(StagedUnit):
 
     def set_activity_type(self, row: ActivityTypeRow) -> None:
         self._new_activities[row.name] = row
+
+    def define(self, kind: str, name: str, body: bytes) -> int:
+        self.has_written = True
+        # Numbered in the order of the commits, so that nobody who reads on from a revision misses one.
+        self.session.rows("lock_definitions")
+        given = {"kind": kind, "name": name, "body": body.decode(), "now": self.now}
+        return int(self.session.rows("define", **given)[0][0])
+
+    def definitions(self, since: int) -> list[DefinitionRow]:
+        return [
+            DefinitionRow(revision, kind, name, body.encode(), defined)
+            for revision, kind, name, body, defined in self.session.rows("definitions", since=since)
+        ]
 
     def saw(self, kind: str, category: str, identity: str) -> None:
         self._seen.add(SeenValues(kind, category, identity))

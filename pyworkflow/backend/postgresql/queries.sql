@@ -41,6 +41,15 @@ on conflict (domain, name) do update set body = excluded.body;
 -- Locks the one row that registrations share.
 update {schema}.meta set value = value + 1 where name = 'types';
 
+-- name: lock_definitions
+lock table {schema}.definition in share row exclusive mode;
+-- name: define
+insert into {schema}.definition (domain, kind, name, body, defined)
+values (%(domain)s, %(kind)s, %(name)s, %(body)s, %(now)s) returning revision;
+-- name: definitions
+select revision, kind, name, body, defined from {schema}.definition
+where domain = %(domain)s and revision > %(since)s order by revision;
+
 -- name: touched
 -- A part of other statements: the keys of processes that are named by key, by id, by an activity, or as the parent of one that may close.
 %(keys)s::bigint[]

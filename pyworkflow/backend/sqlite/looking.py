@@ -11,7 +11,7 @@ from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
 from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
@@ -66,6 +66,12 @@ class Looking(StagedUnit):
 
     def activity_types(self) -> list[ActivityTypeRow]:
         return [decode(body, ActivityTypeRow) for (body,) in self.rows("activity_types")]
+
+    def define(self, kind: str, name: str, body: bytes) -> int:
+        return int(self.rows("define", (kind, name, body, self.now))[0][0])
+
+    def definitions(self, since: int) -> list[DefinitionRow]:
+        return [DefinitionRow(*values) for values in self.rows("definitions", (since,))]
 
     def saw(self, kind: str, category: str, identity: str) -> None:
         self.rows("saw", (kind, category, identity, self.now))

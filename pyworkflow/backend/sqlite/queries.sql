@@ -18,6 +18,11 @@ select body from activity_type where name = ?;
 -- name: set_activity_type
 insert into activity_type (name, body) values (?, ?) on conflict (name) do update set body = excluded.body;
 
+-- name: define
+insert into definition (kind, name, body, defined) values (?, ?, ?, ?) returning revision;
+-- name: definitions
+select revision, kind, name, body, defined from definition where revision > ? order by revision;
+
 -- name: process_by_key
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
        started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened

@@ -11,6 +11,7 @@ What the backend does not declare is skipped.
 from pyworkflow.testing.conformance.activities import Activities
 from pyworkflow.testing.conformance.children import Children
 from pyworkflow.testing.conformance.decisions import Decisions
+from pyworkflow.testing.conformance.definitions import Definitions
 from pyworkflow.testing.conformance.leases import Leases
 from pyworkflow.testing.conformance.limits import Limits
 from pyworkflow.testing.conformance.processes import Processes
@@ -18,13 +19,25 @@ from pyworkflow.testing.conformance.queries import Queries
 from pyworkflow.testing.conformance.signals import Signals
 from pyworkflow.testing.conformance.timeouts import Timeouts
 
-ALL = (Activities, Children, Decisions, Leases, Limits, Processes, Queries, Signals, Timeouts)
+ALL = (
+    Activities,
+    Children,
+    Decisions,
+    Definitions,
+    Leases,
+    Limits,
+    Processes,
+    Queries,
+    Signals,
+    Timeouts,
+)
 
 __all__ = [
     "ALL",
     "Activities",
     "Children",
     "Decisions",
+    "Definitions",
     "Leases",
     "Limits",
     "Processes",

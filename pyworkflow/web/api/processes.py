@@ -1,8 +1,6 @@
 """Processes: start, list, show, history, wait."""
 
-import asyncio
 import hashlib
-import time
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -25,8 +23,8 @@ from pyworkflow.web.shapes import (
     record,
     summary,
 )
-from pyworkflow.web.streams import stream_slot
 from pyworkflow.web.tokens import Scope
+from pyworkflow.web.waiting import last_look
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Limit = Annotated[int, Meta(ge=1, le=500)]
@@ -80,20 +78,31 @@ def check_field(field: str, check: Any, *args: Any) -> None:
         raise Problem(422, str(error), field) from None
 
 
+def id_of_key(call: Call) -> str | None:
+    """Return the process id that an idempotency key stands for, if the request has one.
+
+    Raises:
+        Problem: The key is empty or too long.
+    """
+    key = call.request.headers.get(KEY)
+    if key is None:
+        return None
+    if not 0 < len(key) <= 256:
+        raise Problem(422, "must have 1 to 256 characters", KEY)
+    told = f"{call.token.name}\n{key}".encode("utf-8", "replace")
+    return f"key-{hashlib.sha256(told).hexdigest()[:40]}"
+
+
 async def start(call: Call) -> Response:
     """Start a process, or find the one that the same request started before."""
     body: StartBody = call.body
     check_field("workflow", check_name, body.workflow, "workflow")
     check_field("tags", check_tags, body.tags)
     check_json(body.input, "input")
-    key = call.request.headers.get(KEY)
-    if key is not None:
+    if (key := id_of_key(call)) is not None:
         if body.id is not None:
             raise Problem(422, "an id is its own idempotency key: give one of both", KEY)
-        if not 0 < len(key) <= 256:
-            raise Problem(422, "must have 1 to 256 characters", KEY)
-        told = f"{call.token.name}\n{key}".encode("utf-8", "replace")
-        body.id = f"key-{hashlib.sha256(told).hexdigest()[:40]}"
+        body.id = key
     if body.id is not None:
         check_field("id", check_name, body.id, "id")
     process = Process(body.workflow, body.id, body.input, body.tags)
@@ -173,26 +182,14 @@ async def history(call: Call) -> Response:
 async def wait(call: Call) -> Response:
     """Return a process as soon as it is closed, or open as it is when the time is up."""
     query: WaitQuery = call.query
-    end = time.monotonic() + min(query.timeout, call.site.limits.wait_seconds)
-    hub = call.site.hub
-    with stream_slot(call.site):
-        # Listened for before it is looked at: no end can come in between unheard. No thread waits.
-        await call.run(hub.start)
-        listener, _ = hub.listen(call.process_id.partition(":")[0])
-        try:
-            while True:
-                listener.news.clear()
-                shown = await _detail(call)
-                left = end - time.monotonic()
-                if shown.status not in ("open", "continued") or left <= 0 or listener.ended:
-                    return json_response(shown)
-                listener.kept.clear()
-                try:
-                    await asyncio.wait_for(listener.news.wait(), left)
-                except TimeoutError:
-                    continue
-        finally:
-            hub.leave(listener)
+    shown = await last_look(
+        call,
+        call.process_id.partition(":")[0],
+        query.timeout,
+        lambda: _detail(call),
+        lambda shown: shown.status not in ("open", "continued"),
+    )
+    return json_response(shown)
 
 
 ENDPOINTS = [

@@ -1,0 +1,1 @@
+"""Three tiny HTTP services and a workflow of them: ``python -m examples.services``."""

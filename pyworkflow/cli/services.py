@@ -1,0 +1,106 @@
+"""What `serve` and `worker` are told about HTTP services."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+import click
+
+from pyworkflow.errors import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from pyworkflow.manager import Manager
+    from pyworkflow.services import Services
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LEASE = 10
+"""Seconds after which what a server that is gone was calling is called again by the next."""
+AT_ONCE = 64
+"""Calls at a time of a server that works as well: each waits for an answer most of its time."""
+
+
+class ServiceOptions(TypedDict):
+    """The options, as commands get them."""
+
+    services: bool
+    allow_service: tuple[str, ...]
+    service_port: tuple[int, ...]
+    callback_url: str | None
+
+
+def service_options(command: F) -> F:
+    """Add the options."""
+    for option in (
+        click.option(
+            "--callback-url",
+            help="The URL of `pyworkflow serve` as services reach it, which those that answer 202 call back.",
+        ),
+        click.option(
+            "--service-port",
+            multiple=True,
+            type=click.IntRange(1, 65_535),
+            help="A port that services may be called at; any, if never given.",
+        ),
+        click.option(
+            "--allow-service",
+            multiple=True,
+            help="A host name, IP address or network where services may be, although it is not public.",
+        ),
+        click.option("--services", is_flag=True, help="Work on the events of HTTP services."),
+    ):
+        command = option(command)
+    return command
+
+
+def make_services(manager: "Manager", given: ServiceOptions, address: str | None) -> "Services":
+    """Return the services of a manager.
+
+    Args:
+        manager: The manager.
+        given: The options.
+        address: What is called back if no URL is given; None for nobody.
+
+    Raises:
+        InvalidRequestError: An option is not acceptable.
+    """
+    from pyworkflow.services import AddressPolicy, Services
+
+    policy = AddressPolicy(given["allow_service"], given["service_port"])
+    url = given["callback_url"] or address
+    return Services(manager, policy, callback_url=None if url is None else url.rstrip("/"))
+
+
+def install(services: "Services") -> None:
+    """Make services known to their manager.
+
+    Raises:
+        BackendUnavailableError: The extra is missing.
+    """
+    try:
+        services.install()
+    except ImportError as error:
+        reason = (
+            f"needs the extra: pip install 'pyworkflow-swf[services]' ({error.name} is missing)"
+        )
+        raise BackendUnavailableError(f"--services {reason}") from error
+
+
+@contextmanager
+def working(manager: "Manager", services: "Services") -> Generator[None]:
+    """Work on the events of services in a thread until the end of the block."""
+    from pyworkflow.services import CATEGORY
+    from pyworkflow.worker import Worker
+
+    install(services)
+    worker = Worker(
+        manager, category=CATEGORY, pool="asyncio", concurrency=AT_ONCE, lease=LEASE, grace=5
+    )
+    thread = Thread(target=worker.run, name="pyworkflow-services", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()

@@ -71,7 +71,7 @@ def test_after_a_failure_the_rest_goes_on_and_the_job_fails_at_the_end() -> None
     run.complete("last")
     run.settle()
 
-    failure = run.failure()
+    failure = run.failure
     assert failure.reason == "step 'a' failed: no such file"
     assert failure.details["steps"] == {"a": "failed", "sum": "blocked", "tell": "blocked"}
 

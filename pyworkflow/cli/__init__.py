@@ -11,8 +11,8 @@ from pyworkflow import __version__
 from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, INTERRUPTED, USAGE, exit_code
 from pyworkflow.cli.help import drawn
 from pyworkflow.cli.output import safe
-from pyworkflow.cli.suggest import similar
 from pyworkflow.errors import PyworkflowError
+from pyworkflow.similar import similar
 
 COMMANDS = {
     "worker": ("worker", "worker"),

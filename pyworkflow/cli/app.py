@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 
 from pyworkflow.cli.common import hinting, opened
-from pyworkflow.cli.suggest import similar
 from pyworkflow.errors import InvalidRequestError
+from pyworkflow.similar import similar
 
 if TYPE_CHECKING:
     from pyworkflow.manager import Manager

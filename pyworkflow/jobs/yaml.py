@@ -4,6 +4,7 @@ It walks the events of libyaml's parser, which know nothing of Python's types; P
 Aliases and merge keys (``<<``) may be used: what they repeat counts as often as it is repeated.
 """
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -34,6 +35,7 @@ MAX_NODES = 100_000
 """Values of one file, those that aliases repeat included."""
 
 _MERGE = "<<"
+_CUT_OFF = re.compile(r"\$(?:ENV|SYS|VAR)$")
 
 
 def parse(text: str, file: str, substitutions: Substitutions, problems: Problems) -> Table | None:
@@ -82,7 +84,13 @@ class _Reader:
             pass
         except yaml.MarkedYAMLError as error:
             told = ", ".join(part for part in (error.context, error.problem) if part)
-            self._problems.add(f"is no YAML: {told}", self._place(error), self._path)
+            place = self._place(error)
+            before = self._text.splitlines()[place.line - 1 : place.line]
+            if before and _CUT_OFF.search(before[0][: place.column - 1]):
+                told = (
+                    "within { } and [ ], a scalar has no braces: write $VAR{…} on a line of its own"
+                )
+            self._problems.add(f"is no YAML: {told}", place, self._path)
         except yaml.reader.ReaderError as error:
             place = self._offset(len(data[: error.position].decode(errors="ignore")))
             self._problems.add(f"is no YAML: {error.reason}", place)

@@ -252,6 +252,14 @@ def test_a_text_beyond_the_limit_is_not_parsed() -> None:
     ("text", "place"),
     [
         ("tasks:\n  a:\n    task: [x\n  b: 1", "job.yaml:4:4: tasks.a.task[0]: is no YAML"),
+        (
+            "a: {b: $VAR{x}}",
+            "job.yaml:1:12: a: is no YAML: within { } and [ ], a scalar has no braces",
+        ),
+        (
+            "a: [$ENV{x}]",
+            "job.yaml:1:9: a[0]: is no YAML: within { } and [ ], a scalar has no braces",
+        ),
         ("a: 1\nb: x\x01y", "job.yaml:2:5: is no YAML"),
         ("a: 'x", "job.yaml:1:6: a: is no YAML"),
         ("a: 1\n---\nb: 2", "job.yaml:2:1: has a second document"),

@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 from typing import Any, Generic, TypeVar
@@ -67,10 +68,8 @@ class _Outlet(Generic[E]):
                 if not self._events:
                     return
                 continue
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), self._interval)
-            except TimeoutError:
-                pass
 
 
 class Observers:
@@ -113,7 +112,9 @@ class Observers:
         checkpointer = self._checkpointer
         if checkpointer is None:
             return None
-        return self._wait(_awaited(lambda: checkpointer.read_checkpoint(self._name)))
+        reading = _awaited(lambda: checkpointer.read_checkpoint(self._name))
+        content: CheckpointContents = self._wait(reading)
+        return content
 
     def start(self, *, restarted: bool) -> None:
         """Call `on_create` (and `on_restart`) of all, and begin to pass events on."""

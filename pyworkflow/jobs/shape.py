@@ -129,7 +129,7 @@ class _Shape:
         fields = self._fields(JobConfig, node, CONFIG_KEYS, ("config",))
         for name in [name for name in fields if name.endswith("_seconds")]:
             self._check(fields, name, check_seconds, ("config", name))
-        self._check(fields, "name", check_name, ("config", "name"))
+        self._check(fields, "name", _check_job_name, ("config", "name"))
         for index, package in enumerate(fields.get("extension_packages", ())):
             if not all(part.isidentifier() and not iskeyword(part) for part in package.split(".")):
                 self._note(
@@ -247,3 +247,9 @@ class _Shape:
 
     def _note(self, message: str, path: KeyPath, *, key: bool = False) -> None:
         self._problems.add(message, place_of(self._table, path, key=key), path)
+
+
+def _check_job_name(name: str, what: str) -> None:
+    """See whether a job can have a name. It may be any text on one line: what is made of it knows its own limits."""
+    if not name.strip() or len(name) > MAX_STEP_NAME or not name.isprintable():
+        raise InvalidRequestError(what, f"must be a line of 1 to {MAX_STEP_NAME} characters")

@@ -78,6 +78,12 @@ def test_a_job_has_what_its_file_says(tmp_path: Path) -> None:
     )
 
 
+def test_a_job_may_have_any_name_of_one_line() -> None:
+    assert (
+        loaded(task() + "\nconfig: {name: Aufträge / täglich}").config.name == "Aufträge / täglich"
+    )
+
+
 def test_what_is_left_out_or_left_empty_has_its_default() -> None:
     short = loaded("tasks: {a: {task: Cleanup}}")
     empty = loaded(
@@ -136,7 +142,8 @@ def test_a_variable_is_read_as_a_number_where_one_is_wanted_and_stays_text_elsew
         ("tasks:\n  - a", "1:1: tasks: must be a table of keys and values"),
         (task() + "\ntask: 1", "4:1: task: unknown key; did you mean 'tasks'?"),
         (task() + "\nversion: 2", "4:10: version: must be 0.1"),
-        (task() + "\nconfig: {name: a/b}", "4:16: config.name: must not contain '/'"),
+        (task() + "\nconfig: {name: ''}", "4:16: config.name: must be a line of 1 to 100 characters"),
+        (task() + '\nconfig: {name: "a\\nb"}', "4:16: config.name: must be a line of 1 to 100 characters"),
         (task() + "\nconfig: {name: 5}", "4:16: config.name: must be text: quote it"),
         (task() + "\nconfig: {nam: x}", "4:10: config.nam: unknown key; did you mean 'name'?"),
         (task() + "\nconfig: {synchro_interval_seconds: -1}", "4:36: config.synchro_interval_seconds: must be"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from pyworkflow.backend.base import Backend
+from pyworkflow.jobs.classes import CLASSES
 from pyworkflow.jobs.definition import JobDefinition
 from pyworkflow.jobs.errors import JobDefinitionError, JobError, JobFailedError
 from pyworkflow.jobs.load import load
@@ -129,6 +130,7 @@ class Flowmancer:
             root=self._root,
             variables=dict(_pair(word) for word in arguments.var),
             environment=(*self._environment, *arguments.env),
+            classes=CLASSES,
         )
         selection = select(
             job, skip=arguments.skip, run_to=arguments.run_to, run_from=arguments.run_from

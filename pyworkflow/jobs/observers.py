@@ -51,8 +51,10 @@ class _Outlet(Generic[E]):
         self._events.append(event)
         self._come.set()
 
-    def close(self) -> None:
-        """Pass on what is there, and stop."""
+    def close(self, *, drop: bool = False) -> None:
+        """Pass on what is there, unless it is to be dropped, and stop."""
+        if drop:
+            self._events.clear()
         self._closed.set()
         self._come.set()
 
@@ -165,8 +167,9 @@ class Observers:
         self._running = [asyncio.ensure_future(outlet.run()) for outlet in outlets]
 
     async def _finish(self, stage: str) -> None:
-        for outlet in (self._said, self._moved, self._kept):
-            outlet.close()
+        self._said.close()
+        self._moved.close()
+        self._kept.close(drop=True)
         await asyncio.gather(*self._running)
         checkpointer = self._checkpointer
         if checkpointer is not None and stage == "on_success":

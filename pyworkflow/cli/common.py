@@ -102,6 +102,20 @@ def _see_to_directory(url: str) -> None:
         raise BackendUnavailableError(told) from error
 
 
+@contextmanager
+def needing(extra: str, what: str) -> Generator[None]:
+    """Import what only an extra brings, or say how to get it.
+
+    Raises:
+        BackendUnavailableError: It is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        reason = f"needs the extra: pip install 'pyworkflow-swf[{extra}]' ({error.name} is missing)"
+        raise BackendUnavailableError(f"{what} {reason}") from error
+
+
 def json_option(function: F) -> F:
     """Add the option ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(

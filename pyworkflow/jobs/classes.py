@@ -10,10 +10,11 @@ from pyworkflow.jobs.definition import JobDefinition, PluginDefinition
 from pyworkflow.jobs.extensions import EXTENSIONS, Extension
 from pyworkflow.jobs.lifecycle import Plugin
 from pyworkflow.jobs.loggers import LOGGERS, Logger
+from pyworkflow.jobs.plugins import Classes
 from pyworkflow.jobs.registry import Registry
 from pyworkflow.jobs.task import TASKS
 
-CLASSES = {
+CLASSES: Classes = {
     "task": TASKS,
     "logger": LOGGERS,
     "extension": EXTENSIONS,

@@ -23,7 +23,7 @@ def load(
     root: str | Path | None = None,
     variables: Mapping[str, str] | None = None,
     environment: Collection[str] = (),
-    classes: Classes,
+    classes: Classes | None = None,
 ) -> JobDefinition:
     """Return the job that a file and its includes define, after importing the modules with its classes.
 
@@ -32,7 +32,7 @@ def load(
         root: The root of the project, where ``./tasks`` and included files are; the working directory if left out.
         variables: The values of ``$VAR{name}``.
         environment: The names of the environment variables that ``$ENV{NAME}`` may read.
-        classes: The registries of classes that it may name.
+        classes: The registries of the classes that it may name; those of the decorators if left out.
 
     Raises:
         JobDefinitionError: Something is wrong; each problem says where.
@@ -52,7 +52,7 @@ def load(
             problems.take(problem)
     # Without its modules, a job would seem to name unknown classes.
     if not found:
-        check_classes(job, table, classes, problems)
+        check_classes(job, table, _known(classes), problems)
     if problems:
         raise problems.error()
     return job
@@ -63,7 +63,7 @@ def loads(
     *,
     root: str | Path | None = None,
     variables: Mapping[str, str] | None = None,
-    classes: Classes,
+    classes: Classes | None = None,
 ) -> JobDefinition:
     """Return the job that a text defines, for callers such as an HTTP API that do not trust its author.
 
@@ -73,7 +73,7 @@ def loads(
         text: YAML.
         root: The root of the project; the working directory if left out.
         variables: The values of ``$VAR{name}``.
-        classes: The registries of classes that it may name.
+        classes: The registries of the classes that it may name; those of the decorators if left out.
 
     Raises:
         JobDefinitionError: Something is wrong; each problem says where.
@@ -89,7 +89,16 @@ def loads(
             problems.add("is for files only", node.entries[path[-1]].place, path)
     job = definition_of(table, base, problems)
     check_dependencies(job, table, problems)
-    check_classes(job, table, classes, problems)
+    check_classes(job, table, _known(classes), problems)
     if problems:
         raise problems.error()
     return job
+
+
+def _known(classes: Classes | None) -> Classes:
+    if classes is None:
+        # Its modules bring the classes that everybody has, and with them much that a check of given classes does not need.
+        from pyworkflow.jobs.classes import CLASSES
+
+        return CLASSES
+    return classes

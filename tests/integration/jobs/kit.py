@@ -97,7 +97,15 @@ def project(root: Path, yaml: str) -> Path:
 def driver(main: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the driver of a project."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", str(main), "-j", str(main.with_name("job.yaml")), *arguments],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            str(main),
+            "-j",
+            str(main.with_name("job.yaml")),
+            *arguments,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

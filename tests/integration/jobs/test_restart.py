@@ -42,7 +42,9 @@ def test_only_what_had_not_completed_runs_and_finds_what_was_shared(tmp_path: Pa
     assert lines("tell") == [("INFO", "[('count', 2)]")]
     # `last` had never begun, so there is nothing to clear up after it.
     called = ["on_create", "run", "on_success", "on_destroy"]
-    assert traced(tmp_path / "trace") == [f"{name} {c}" for name in ("first", "last") for c in called]
+    assert traced(tmp_path / "trace") == [
+        f"{name} {c}" for name in ("first", "last") for c in called
+    ]
     assert getattr(LOGGERS.get("Keep"), "calls") == [  # noqa: B009 - only this subclass has it
         "on_create",
         "on_restart",
@@ -91,7 +93,9 @@ def test_another_set_of_tasks_cannot_be_restarted(tmp_path: Path) -> None:
     run(definition)
     changed = job(tmp_path, {"first": do("Nothing"), "new": do("Nothing")})
 
-    with pytest.raises(JobError, match=r"tasks have changed \(new: new; gone: fail, last, share, tell\)"):
+    with pytest.raises(
+        JobError, match=r"tasks have changed \(new: new; gone: fail, last, share, tell\)"
+    ):
         run(changed, restart=True)
 
 
@@ -118,7 +122,10 @@ def test_a_checkpointer_gets_its_calls_at_its_intervals(tmp_path: Path) -> None:
 
     with MemoryBackend() as backend:
         run(definition, backend=backend)
-    assert calls == ["write", "write"]  # as the job began, and as it ended: the interval is ten seconds
+    assert calls == [
+        "write",
+        "write",
+    ]  # as the job began, and as it ended: the interval is ten seconds
 
     (tmp_path / "mended").touch()
     calls.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from pyworkflow.codec import Json
 from pyworkflow.errors import (
@@ -83,6 +84,12 @@ def hinting(backend: Any, workflows: Iterable[str] = ()) -> Generator[None]:
         from pyworkflow.cli.suggest import hinted
 
         raise hinted(error, backend, workflows) from error
+
+
+def backend_is_default(context: click.Context) -> bool:
+    """Tell whether neither the command line nor the environment names a backend."""
+    source = context.find_root().get_parameter_source("backend")
+    return source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def _see_to_directory(url: str) -> None:

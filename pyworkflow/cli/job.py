@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 JOB_COMMANDS = {
     "check": ("job", "check"),
     "graph": ("job", "graph"),
+    "run": ("job_run", "run"),
     "schema": ("job", "schema"),
 }
 """Each command's module and name in it."""

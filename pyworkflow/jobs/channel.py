@@ -64,8 +64,8 @@ FOR_THE_DRIVER = {signal.SIGTERM}
 
 
 # Made here, once, and not in each new process.
-read_assignment = reader(Assignment)
-read_answer = reader(Answer)
+read_assignment: Callable[[bytes], Assignment] = reader(Assignment)
+read_answer: Callable[[bytes], Answer] = reader(Answer)
 read_message: Callable[[bytes], Message] = reader(Message)
 
 

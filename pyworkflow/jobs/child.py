@@ -18,7 +18,6 @@ from pyworkflow.jobs.shared import SharedDict
 from pyworkflow.jobs.streams import stream
 from pyworkflow.jobs.task import TASKS, Task, TaskContext
 
-
 PR_SET_PDEATHSIG = 1
 """From ``<linux/prctl.h>``."""
 
@@ -43,13 +42,13 @@ def run(control: int, clock: Clock) -> None:
             end.send(Said(severity, message, clock.now()))
 
         assignment = end.assignment()
-        sys.stdout = stream(1, lambda line: tell(Severity.INFO, line))
-        sys.stderr = stream(2, lambda line: tell(Severity.ERROR, line))
+        out = sys.stdout = stream(1, lambda line: tell(Severity.INFO, line))
+        err = sys.stderr = stream(2, lambda line: tell(Severity.ERROR, line))
         context = TaskContext(assignment.metadata, SharedDict(end.ask), tell)
         ended = _Attempt(assignment, context).run()
         _wait_for_threads()
-        sys.stdout.close()
-        sys.stderr.close()
+        out.close()
+        err.close()
         end.send(ended)
 
 
@@ -106,7 +105,7 @@ class _Attempt:
         try:
             returned = method() if callable(method) else None
             if inspect.iscoroutine(returned):
-                # Not above: every page of the fork server makes each fork slower.
+                # Not at the top: every page of the fork server makes each fork slower.
                 import asyncio
 
                 asyncio.run(returned)

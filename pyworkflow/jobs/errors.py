@@ -57,3 +57,7 @@ class JobDefinitionError(JobError, InvalidRequestError):
 
 class UnknownPluginError(JobError):
     """No class of that name was registered as a task, logger, extension or checkpointer."""
+
+
+class JobFailedError(JobError):
+    """A job has run, and not all of its tasks have completed."""

@@ -84,7 +84,7 @@ class _Server:
     def kill(self) -> None:
         """End all that was forked, and what that has started."""
         for pid in self._children.values():
-            _signal(pid, signal.SIGKILL, group=True)
+            _signal(pid, signal.SIGKILL)
 
     def _request(self, inside: list[int]) -> bool:
         """Do what the driver asks; return False if it is gone."""
@@ -98,7 +98,7 @@ class _Server:
         if wanted == FORK:
             self._fork(number, fds, inside)
         elif number in self._children:
-            _signal(self._children[number], wanted, group=wanted == signal.SIGKILL)
+            _signal(self._children[number], wanted)
         return True
 
     def _fork(self, number: int, fds: list[int], inside: list[int]) -> None:
@@ -123,13 +123,13 @@ class _Server:
                 self._driver.sendall(EXIT.pack(number, code))
 
 
-def _signal(pid: int, number: int, *, group: bool) -> None:
+def _signal(pid: int, number: int) -> None:
+    """Send a signal to a process and what it has started, as Ctrl-C in a terminal does."""
     try:
-        os.kill(pid, number)
-        if group:
-            os.killpg(pid, number)
+        os.killpg(pid, number)
     except ProcessLookupError:
-        pass  # it has just ended, or has not made its group yet
+        # It has not made its group yet. That it has gone cannot be: it has not been waited for.
+        os.kill(pid, number)
 
 
 def _be_child(server: int, fds: list[int], inside: list[int], clock: SystemClock) -> NoReturn:

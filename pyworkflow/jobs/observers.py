@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
 from typing import Any, Generic, TypeVar
@@ -50,8 +51,10 @@ class _Outlet(Generic[E]):
         self._events.append(event)
         self._come.set()
 
-    def close(self) -> None:
-        """Pass on what is there, and stop."""
+    def close(self, *, drop: bool = False) -> None:
+        """Pass on what is there, unless it is to be dropped, and stop."""
+        if drop:
+            self._events.clear()
         self._closed.set()
         self._come.set()
 
@@ -67,10 +70,8 @@ class _Outlet(Generic[E]):
                 if not self._events:
                     return
                 continue
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), self._interval)
-            except TimeoutError:
-                pass
 
 
 class Observers:
@@ -113,7 +114,9 @@ class Observers:
         checkpointer = self._checkpointer
         if checkpointer is None:
             return None
-        return self._wait(_awaited(lambda: checkpointer.read_checkpoint(self._name)))
+        reading = _awaited(lambda: checkpointer.read_checkpoint(self._name))
+        content: CheckpointContents = self._wait(reading)
+        return content
 
     def start(self, *, restarted: bool) -> None:
         """Call `on_create` (and `on_restart`) of all, and begin to pass events on."""
@@ -164,8 +167,9 @@ class Observers:
         self._running = [asyncio.ensure_future(outlet.run()) for outlet in outlets]
 
     async def _finish(self, stage: str) -> None:
-        for outlet in (self._said, self._moved, self._kept):
-            outlet.close()
+        self._said.close()
+        self._moved.close()
+        self._kept.close(drop=True)
         await asyncio.gather(*self._running)
         checkpointer = self._checkpointer
         if checkpointer is not None and stage == "on_success":

@@ -64,7 +64,7 @@ def left_in_history(backend: Backend, process_id: str) -> Beginning | None:
     if process.status is Status.COMPLETED:
         return None
     try:
-        began = convert(process.input, Beginning, "the input of a job's process")
+        began: Beginning = convert(process.input, Beginning, "the input of a job's process")
     except PayloadError:
         return None
     begun, done, changes = dict.fromkeys(began.restarted), dict.fromkeys(began.done), []

@@ -21,10 +21,9 @@ from pyworkflow.graph.run import fold
 from pyworkflow.graph.state import FAILURES
 from pyworkflow.jobs.board import Board
 from pyworkflow.jobs.checkpointer import CheckpointContents, NoCheckpointAvailableError
-from pyworkflow.jobs.classes import TASKS, Plugins
+from pyworkflow.jobs.classes import Plugins
 from pyworkflow.jobs.compile import graph_of
 from pyworkflow.jobs.definition import JobDefinition
-from pyworkflow.jobs.errors import JobError
 from pyworkflow.jobs.eventbus.execution import ExecutionState
 from pyworkflow.jobs.forkserver import Setting
 from pyworkflow.jobs.lock import locked
@@ -33,6 +32,7 @@ from pyworkflow.jobs.pool import TaskActivity, TaskPool
 from pyworkflow.jobs.restart import Beginning, left_in_checkpoint, left_in_history
 from pyworkflow.jobs.shared import SharedStore
 from pyworkflow.jobs.supervisor import Supervisor
+from pyworkflow.jobs.task import TASKS
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
 from pyworkflow.worker import Worker

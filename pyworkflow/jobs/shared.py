@@ -97,7 +97,7 @@ class SharedDict(MutableMapping[str, Json]):
         removed: tuple[str, ...] = ()
         changed: dict[str, Json] = {}
         try:
-            values = decode(check_payload(before, KEY))
+            values: dict[str, Json] = decode(check_payload(before, KEY))
             yield values
             checked = _checked(values)
             changed = {k: v for k, v in checked.items() if k not in before or before[k] != v}

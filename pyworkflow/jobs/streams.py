@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class _Sink(io.RawIOBase):
+class _Sink(io.BufferedIOBase):
     """Takes bytes, and passes lines on.
 
     Args:
@@ -20,6 +20,7 @@ class _Sink(io.RawIOBase):
     """
 
     def __init__(self, fd: int, tell: Callable[[str], None]) -> None:
+        self.name = fd
         self._fd = fd
         self._tell = tell
         self._lines = Lines()
@@ -58,10 +59,8 @@ def said(line: bytes) -> str:
 
 def stream(fd: int, tell: Callable[[str], None]) -> io.TextIOWrapper:
     """Return a text stream that passes on each line that is written."""
-    # Raw is enough: what is written is taken whole, at once.
-    sink: io.RawIOBase = _Sink(fd, tell)
     return io.TextIOWrapper(
-        sink,  # type: ignore[type-var]
+        _Sink(fd, tell),
         encoding="utf-8",
         errors="backslashreplace",
         write_through=True,

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock, Thread
 from typing import Protocol
 
@@ -137,10 +138,8 @@ class Supervisor:
 
     def _call(self, function: Callable[[], None]) -> None:
         self._calls.append(function)
-        try:
+        with suppress(BlockingIOError):  # it has enough to wake up from
             self._wake.send(b".")
-        except BlockingIOError:
-            pass  # it has enough to wake up from
 
     # -- the loop ------------------------------------------------------------------------------------------------------------------
 
@@ -314,10 +313,8 @@ class Supervisor:
         try:
             self._send(attempt, answer)
         except OSError:
-            try:
+            with suppress(OSError):  # or the server is gone, and the task with it
                 self._request(attempt.number, signal.SIGKILL, [])
-            except OSError:
-                pass  # the server is gone, and the task with it
 
     def _say(self, attempt: _Attempt, severity: Severity, text: str) -> None:
         now = to_datetime(self._clock.now())

@@ -136,7 +136,7 @@ class Task(BaseModel, ABC):
         return self._context
 
 
-TASKS: Registry[Task] = Registry("task", Task)
+TASKS: Registry[Task] = Registry("task", Task)  # type: ignore[type-abstract]
 
 T = TypeVar("T", bound=Task)
 

@@ -54,7 +54,7 @@ class Checkpointer(Plugin, ABC):
         """Forget the checkpoint, if there is one: the job has succeeded."""
 
 
-CHECKPOINTERS: Registry[Checkpointer] = Registry("checkpointer", Checkpointer)
+CHECKPOINTERS: Registry[Checkpointer] = Registry("checkpointer", Checkpointer)  # type: ignore[type-abstract]
 
 C = TypeVar("C", bound=Checkpointer)
 

@@ -22,6 +22,22 @@ class ExecutionState(StrEnum):
     SKIP = "S"
     """It was not chosen for this run."""
 
+    @property
+    def word(self) -> str:
+        """The state for people."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    ExecutionState.INIT: "waiting",
+    ExecutionState.PENDING: "waiting",
+    ExecutionState.RUNNING: "running",
+    ExecutionState.COMPLETED: "completed",
+    ExecutionState.FAILED: "failed",
+    ExecutionState.DEFAULTED: "not run",
+    ExecutionState.ABORTED: "aborted",
+    ExecutionState.SKIP: "skipped",
+}
 
 UNSUCCESSFUL = frozenset({ExecutionState.FAILED, ExecutionState.DEFAULTED, ExecutionState.ABORTED})
 

@@ -34,7 +34,7 @@ class Extension(Plugin, ABC):
         """Take what a task has said; most extensions have no use for it."""
 
 
-EXTENSIONS: Registry[Extension] = Registry("extension", Extension)
+EXTENSIONS: Registry[Extension] = Registry("extension", Extension)  # type: ignore[type-abstract]
 
 E = TypeVar("E", bound=Extension)
 

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WORDS = {
-    ExecutionState.INIT: "waiting",
-    ExecutionState.PENDING: "waiting",
-    ExecutionState.RUNNING: "running",
-    ExecutionState.COMPLETED: "completed",
-    ExecutionState.FAILED: "failed",
-    ExecutionState.DEFAULTED: "not run",
-    ExecutionState.ABORTED: "aborted",
-    ExecutionState.SKIP: "skipped",
-}
-
 STYLES = {
     ExecutionState.RUNNING: "bold cyan",
     ExecutionState.COMPLETED: "green",
@@ -113,16 +102,19 @@ class RichProgressBar(Extension):
     def _print(self, name: str, row: _Row) -> None:
         attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
         time = f" after {row.seconds()}" if row.ended is not None else ""
-        word = "tried again later" if row.state is ExecutionState.PENDING else WORDS[row.state]
+        word = "tried again later" if row.state is ExecutionState.PENDING else row.state.word
         print(f"{_safe(name)}: {word}{attempt}{time}", file=sys.stderr, flush=True)  # noqa: T201
 
     def _table(self) -> "Table":
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table("task", "state", "attempt", "time", "last line", header_style="bold")
-        table.columns[-1].overflow, table.columns[-1].no_wrap = "ellipsis", True
+        table = Table(box=SIMPLE_HEAD, header_style="bold", expand=True)
+        for title in ("task", "state", "attempt", "time"):
+            table.add_column(title, no_wrap=True)
+        table.add_column("last line", no_wrap=True, overflow="ellipsis", ratio=1)
         for name, row in self._shown():
-            cells = (name, WORDS[row.state], str(row.attempt or ""), row.seconds(), row.line)
+            cells = (name, row.state.word, str(row.attempt or ""), row.seconds(), row.line)
             table.add_row(*(_text(cell) for cell in cells), style=STYLES.get(row.state, ""))
         table.caption = self._counts()
         return table
@@ -136,7 +128,7 @@ class RichProgressBar(Extension):
 
     def _counts(self) -> str:
         states = [row.state for row in list(self._rows.values())]
-        counts = {WORDS[state]: states.count(state) for state in ExecutionState if state in states}
+        counts = {state.word: states.count(state) for state in ExecutionState if state in states}
         return ", ".join(f"{count} {word}" for word, count in counts.items())
 
 

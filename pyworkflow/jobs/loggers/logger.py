@@ -34,7 +34,7 @@ class Logger(Plugin, ABC):
         """Take an event; ``async def`` or plain."""
 
 
-LOGGERS: Registry[Logger] = Registry("logger", Logger)
+LOGGERS: Registry[Logger] = Registry("logger", Logger)  # type: ignore[type-abstract]
 
 L = TypeVar("L", bound=Logger)
 

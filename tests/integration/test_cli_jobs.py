@@ -218,7 +218,7 @@ def test_the_schema_knows_the_classes_of_a_project(project: Path) -> None:
 
 
 def test_an_unknown_task_to_select_is_answered_with_the_closest(project: Path) -> None:
-    told = refusal(1, run(project, "check", "job.yaml", "--run-to", "tow"))
+    told = refusal(2, run(project, "check", "job.yaml", "--run-to", "tow"))
 
     assert told == "error: run-to: the job has no task 'tow'; did you mean 'two'?\n"
 

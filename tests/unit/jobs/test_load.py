@@ -172,8 +172,12 @@ def test_a_definition_that_is_wrong_is_refused_with_line_column_and_key(
     first, *others = problems(text)
 
     assert first.startswith(told)
-    # One mistake may show in two ways, but the first is where it was made.
+    # One mistake may show in two places, but the first is where it was made.
     assert len(others) <= 1
+
+
+def test_what_is_wrong_with_a_value_in_two_ways_is_told_once() -> None:
+    assert only(task(max_attempts="017")).startswith("4:19: tasks.a.max_attempts: 017 is an octal")
 
 
 @pytest.mark.parametrize(

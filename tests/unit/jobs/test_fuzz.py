@@ -21,7 +21,7 @@ VALUES = st.one_of(
     st.booleans(),
     st.integers(-2, 3),
     st.floats(-1, 2),
-    st.sampled_from(["Cleanup", "DoSomething", "FileLogger", "a", "b", "0.1", "os.system"]),
+    st.sampled_from(["Cleanup", "DoSomething", "FileLogger", "a", "b", "0.1", "os.system", ""]),
 )
 JOBS = st.recursive(
     VALUES,

@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyworkflow.jobs.errors import JobDefinitionError
+from pyworkflow.jobs.definition import TaskDefinition
+from pyworkflow.jobs.errors import JobDefinitionError, Problem
 from pyworkflow.jobs.load import loads
 from pyworkflow.jobs.nodes import Problems
 from pyworkflow.jobs.substitute import Substitutions
@@ -48,12 +49,15 @@ def test_any_text_is_a_table_or_has_a_problem(text: str) -> None:
 def test_any_data_is_a_job_or_has_problems(data: dict[str, Any], tasks: object) -> None:
     text = yaml.safe_dump({**data, "tasks": tasks})
 
+    problems: tuple[Problem, ...] = ()
+    tasks_of_it: dict[str, TaskDefinition] = {}
     try:
-        job = loads(text, classes=CLASSES)
+        tasks_of_it = loads(text, classes=CLASSES).tasks
     except JobDefinitionError as error:
-        assert all(problem.line for problem in error.problems)
-    else:
-        assert job.tasks
-        for task in job.tasks.values():
-            assert task.task in ("Cleanup", "DoSomething")
-            assert set(task.dependencies) < set(job.tasks)
+        problems = error.problems
+
+    assert bool(problems) is not bool(tasks_of_it)
+    assert all(problem.line for problem in problems)
+    for task in tasks_of_it.values():
+        assert task.task in ("Cleanup", "DoSomething")
+        assert set(task.dependencies) < set(tasks_of_it)

@@ -1,18 +1,16 @@
 """The command line: ``pyworkflow``, or ``python -m pyworkflow``."""
 
-import importlib
-import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from pyworkflow import __version__
 from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, FAILED, INTERRUPTED, USAGE, exit_code
-from pyworkflow.cli.help import drawn
-from pyworkflow.cli.output import safe
-from pyworkflow.cli.suggest import similar
+from pyworkflow.cli.group import Group, asked
+from pyworkflow.cli.output import drop_output, safe
 from pyworkflow.errors import PyworkflowError
+from pyworkflow.similar import similar
 
 COMMANDS = {
     "worker": ("worker", "worker"),
@@ -28,6 +26,7 @@ COMMANDS = {
     "watch": ("events", "watch"),
     "why": ("looking", "why"),
     "queues": ("looking", "queues"),
+    "job": ("job", "job"),
     "serve": ("serve", "serve"),
     "token": ("serve", "token"),
     "check": ("house", "check"),
@@ -36,42 +35,9 @@ COMMANDS = {
 """Each command's module and name in it; the module is imported when the command is used."""
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        found: click.Command = getattr(importlib.import_module(f"pyworkflow.cli.{module}"), name)
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
-            return super().resolve_command(ctx, args)
-        raise click.UsageError(_asked(f"no such command {name!r}", similar(name, COMMANDS)), ctx)
-
-    def get_help(self, ctx: click.Context) -> str:
-        return drawn(self, ctx) if sys.stdout.isatty() else super().get_help(ctx)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read our output has had enough of it; click would call that a failure.
-            _drop_output()
-            ctx.exit(DONE)
-
-
 @click.group(
-    cls=_Commands,
+    cls=Group,
+    table=COMMANDS,
     invoke_without_command=True,
     context_settings={"auto_envvar_prefix": "PYWORKFLOW"},
 )
@@ -106,14 +72,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except OSError as error:
-        _drop_output()
+        drop_output()
         _fail(f"{error.filename or 'output'}: {error.strerror or error}", FAILED)
     sys.exit(code if isinstance(code, int) else DONE)
-
-
-def _drop_output() -> None:
-    """Have what is still buffered go nowhere, so that its last flush does not fail, too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -125,16 +86,12 @@ def _usage(error: click.ClickException) -> str:
     """Return click's error on one line and in our words."""
     if isinstance(error, click.NoSuchOption):
         name = error.option_name
-        message = _asked(f"no such option {name!r}", similar(name, error.possibilities or ()))
+        message = asked(f"no such option {name!r}", similar(name, error.possibilities or ()))
     else:
         message = " ".join(error.format_message().split())
         message = message[:1].lower() + message[1:].rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message} (see: {context.command_path} --help)" if context else message
-
-
-def _asked(message: str, question: str) -> str:
-    return f"{message}: {question}" if question else message
 
 
 def _check_encoding(words: list[str]) -> None:

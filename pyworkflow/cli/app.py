@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from pyworkflow.cli.common import hinting, opened
-from pyworkflow.cli.suggest import similar
+from pyworkflow.cli.common import backend_is_default, hinting, opened
 from pyworkflow.errors import InvalidRequestError
+from pyworkflow.similar import similar
 
 if TYPE_CHECKING:
     from pyworkflow.manager import Manager
@@ -49,7 +48,7 @@ def managed(context: click.Context, app: str) -> Generator["Manager"]:
 
     found = load(app)
     if isinstance(found, Manager):
-        if _backend_is_default(context):
+        if backend_is_default(context):
             with found.backend, hinting(found.backend, [w.name for w in found.workflows]):
                 yield found
             return
@@ -59,11 +58,6 @@ def managed(context: click.Context, app: str) -> Generator["Manager"]:
     names = [workflow.name for workflow in workflows]
     with opened(context, names) as backend:
         yield Manager(backend, workflows, activities)
-
-
-def _backend_is_default(context: click.Context) -> bool:
-    source = context.find_root().get_parameter_source("backend")
-    return source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def load(app: str) -> "Manager | tuple[list[Any], list[Any]]":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from pyworkflow.codec import Json
 from pyworkflow.errors import (
@@ -85,6 +86,12 @@ def hinting(backend: Any, workflows: Iterable[str] = ()) -> Generator[None]:
         raise hinted(error, backend, workflows) from error
 
 
+def backend_is_default(context: click.Context) -> bool:
+    """Tell whether neither the command line nor the environment names a backend."""
+    source = context.find_root().get_parameter_source("backend")
+    return source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
 def _see_to_directory(url: str) -> None:
     """Make the directory of the default database; of any other, see that it is there: a misspelt path shall not become one."""
     scheme, separator, path = url.partition(":///")
@@ -100,6 +107,20 @@ def _see_to_directory(url: str) -> None:
     except OSError as error:
         told = f"the directory {folder} cannot be used: {error.strerror}"
         raise BackendUnavailableError(told) from error
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Generator[None]:
+    """Import what only an extra brings, or say how to get it.
+
+    Raises:
+        BackendUnavailableError: It is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        reason = f"needs the extra: pip install 'pyworkflow-swf[{extra}]' ({error.name} is missing)"
+        raise BackendUnavailableError(f"{what} {reason}") from error
 
 
 def json_option(function: F) -> F:

@@ -1,6 +1,7 @@
 """What the command line prints, for people and for machines."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
@@ -68,3 +69,8 @@ def _rich_table(head: Sequence[str], cells: list[list[str]]) -> None:
     for row in cells:
         drawn.add_row(*(escape(cell) for cell in row))
     Console().print(drawn)
+
+
+def drop_output() -> None:
+    """Have what is still buffered go nowhere, so that its last flush does not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

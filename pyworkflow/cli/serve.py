@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from pyworkflow.cli.app import app_option, managed
-from pyworkflow.cli.common import json_option, opened
+from pyworkflow.cli.common import json_option, needing, opened
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, safe
 from pyworkflow.cli.services import ServiceOptions, make_services, service_options, working
-from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
+from pyworkflow.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from pyworkflow.manager import Manager
@@ -74,11 +74,8 @@ def serve(
 
 
 def _tokens(token_file: Path | None) -> "Tokens | None":
-    try:
+    with needing("web", "serve"):
         from pyworkflow.web.tokens import TokenFile, Tokens, of_environment
-    except ImportError as error:
-        reason = f"needs the extra: pip install 'pyworkflow-swf[web]' ({error.name} is missing)"
-        raise BackendUnavailableError(f"serve {reason}") from error
     given = of_environment(os.environ.get(TOKENS, ""))
     if token_file is not None:
         return TokenFile(token_file, given)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.cli.common import needing
 
 if TYPE_CHECKING:
     from pyworkflow.manager import Manager
@@ -78,13 +78,8 @@ def install(services: "Services") -> None:
     Raises:
         BackendUnavailableError: The extra is missing.
     """
-    try:
+    with needing("services", "--services"):
         services.install()
-    except ImportError as error:
-        reason = (
-            f"needs the extra: pip install 'pyworkflow-swf[services]' ({error.name} is missing)"
-        )
-        raise BackendUnavailableError(f"--services {reason}") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What somebody may have meant who misspelt a command, a process id or a workflow."""
+"""What somebody may have meant who misspelt a process id or a workflow."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,22 +9,10 @@ from pyworkflow.errors import (
     UnknownResourceError,
     UnknownWorkflowError,
 )
+from pyworkflow.similar import similar
 
 LOOKED_THROUGH = 1000
 """Open processes, and processes in any state, among which a similar id is looked for."""
-
-
-def similar(name: str, names: Iterable[str]) -> str:
-    """Return a question that names what comes closest, or the empty text.
-
-    What begins with the name comes first: people type the beginning of a long id.
-    """
-    from difflib import get_close_matches
-
-    known = [other for other in dict.fromkeys(names) if other]
-    begun = [other for other in known if name and other.startswith(name)]
-    close = begun or get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def similar_workflow(name: str, backend: Any, workflows: Iterable[str] = ()) -> str:

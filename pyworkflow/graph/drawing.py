@@ -1,4 +1,4 @@
-"""What can be drawn: as Mermaid, as DOT, as SVG, and by itself in a notebook."""
+"""What can be drawn: as an outline, as Mermaid, as DOT, as SVG, and by itself in a notebook."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ class Drawn(ABC):
     def _graph_to_draw(self) -> Graph: ...
 
     # The drawing modules need the model, which needs this one: they come when asked for.
+
+    def to_text(self, process: Process | None = None) -> str:
+        """Return an outline to read in a terminal: a line for each step."""
+        from pyworkflow.graph.picture import picture_of
+        from pyworkflow.graph.text import outline
+
+        return outline(picture_of(self._graph_to_draw(), process))
 
     def to_mermaid(self, process: Process | None = None) -> str:
         """Return a Mermaid flowchart, which GitHub and many editors show as a picture."""

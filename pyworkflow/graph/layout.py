@@ -37,7 +37,7 @@ def laid_out(widths: Mapping[str, float], arrows: Iterable[tuple[str, str]], gap
         gap: Between two neighbours of a layer, at least.
     """
     arrows = list(dict.fromkeys(arrows))
-    depth = _depths(widths, arrows)
+    depth = depths(widths, arrows)
     layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for name in widths:
         layers[depth[name]].append(name)
@@ -54,7 +54,7 @@ def laid_out(widths: Mapping[str, float], arrows: Iterable[tuple[str, str]], gap
     return Layout(layers, _places(layers, widths, above, below, gap), paths)
 
 
-def _depths(names: Iterable[str], arrows: Sequence[tuple[str, str]]) -> dict[str, int]:
+def depths(names: Iterable[str], arrows: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Return the layer of each box: below all that it follows."""
     depth = dict.fromkeys(names, 0)
     waiting = dict.fromkeys(depth, 0)

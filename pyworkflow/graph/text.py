@@ -1,6 +1,7 @@
-"""Pictures as text that other programs draw: Mermaid and DOT."""
+"""Pictures as text: to read, and for the programs that draw Mermaid and DOT."""
 
 from pyworkflow.graph.colours import FILL, INK, LINE
+from pyworkflow.graph.layout import depths
 from pyworkflow.graph.picture import Box, Picture
 
 _MERMAID = {
@@ -22,6 +23,27 @@ _DOT = {
     "timer": "ellipse",
     "pass": "circle",
 }
+
+
+def outline(picture: Picture) -> str:
+    """Return a line for each step, after those that it follows and further to the right, with what it is and what it follows."""
+    depth = depths(
+        (box.name for box in picture.boxes), [(a.source, a.target) for a in picture.arrows]
+    )
+    titles = {box.name: _line(box.title) for box in picture.boxes}
+    rows = []
+    for box in sorted(picture.boxes, key=lambda box: depth[box.name]):
+        followed = [arrow.source for arrow in picture.arrows if arrow.target == box.name]
+        after = f"<- {', '.join(titles[name] for name in followed)}" if followed else ""
+        told = ", ".join(map(_line, box.lines))
+        rows.append(("  " * depth[box.name] + titles[box.name], told, after))
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def mermaid(picture: Picture) -> str:

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -26,7 +26,7 @@ from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.execute import decide
 from pyworkflow.worker.keeper import LeaseKeeper
-from pyworkflow.worker.pools import AsyncPool, Pool, ThreadPool
+from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
 from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
 
@@ -37,6 +37,9 @@ POOLS: dict[str, type[Pool]] = {
     "asyncio": AsyncPool,
     "process": ProcessPool,
 }
+
+PoolFactory = Callable[[Manager, int, Report], Pool]
+"""Is given the manager, the number of activities at a time, and what takes the results."""
 
 _Finished = tuple[ActivityTask, ActivityResult | None]
 
@@ -58,7 +61,7 @@ class Worker:
         manager: Whose tasks to do.
         category: The queue.
         concurrency: Activities at a time.
-        pool: Where they run: ``thread``, ``asyncio`` or ``process``.
+        pool: Where they run: ``thread``, ``asyncio`` or ``process``, or what makes a pool of one's own.
         decisions: Whether to decide.
         activities: Whether to execute activities.
         lease: Seconds after which others take over from a worker that is gone.
@@ -75,14 +78,14 @@ class Worker:
         *,
         category: str = DEFAULT_CATEGORY,
         concurrency: int = 8,
-        pool: str = "thread",
+        pool: str | PoolFactory = "thread",
         decisions: bool = True,
         activities: bool = True,
         lease: float = LEASE_SECONDS,
         grace: float = 30.0,
         identity: str | None = None,
     ) -> None:
-        if pool not in POOLS:
+        if isinstance(pool, str) and pool not in POOLS:
             raise InvalidRequestError(f"pool {pool!r}", f"must be one of {', '.join(POOLS)}")
         if concurrency < 1:
             raise InvalidRequestError("concurrency", f"must be 1 or more, not {concurrency}")
@@ -92,7 +95,7 @@ class Worker:
         self.lease = lease
         self.grace = grace
         self.identity = identity or f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
-        self._pool_kind = POOLS[pool]
+        self._make_pool: PoolFactory = POOLS[pool] if isinstance(pool, str) else pool
         self._decisions = decisions
         self._activities = activities
         self._finished: SimpleQueue[_Finished | None] = SimpleQueue()
@@ -118,7 +121,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped. In the main thread, SIGTERM and SIGINT stop it."""
         with self._signals():
-            pool = self._pool_kind(self.manager, self.concurrency, self._report)
+            pool = self._make_pool(self.manager, self.concurrency, self._report)
             try:
                 self._work(pool)
                 self._drain(pool)

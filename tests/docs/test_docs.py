@@ -1,6 +1,6 @@
 """The docs are true: blocks run, tables equal what is declared.
 
-A Python block that begins with a comment such as ``# shop.py`` is a file of that name for the later blocks of its page. A ``sh`` block is run
+A Python or YAML block that begins with a comment such as ``# shop.py`` is a file of that name for the later blocks of its page. A ``sh`` block is run
 like a Python block. A ``text`` block says what the block right before it prints; ``…`` in it stands for anything.
 """
 
@@ -34,7 +34,9 @@ RUN = re.compile(
     r"^```(python|sh)\n(.*?)^```\n(?:\n?```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL
 )
 RUNS = [(page, found) for page in PAGES for found in RUN.finditer(page.read_text())]
-FILE = re.compile(r"# (\w+\.py)\n")
+FILE = re.compile(
+    r"^```(?:python|yaml)\n(# ([\w/]+\.(?:py|yaml))\n.*?)^```", re.MULTILINE | re.DOTALL
+)
 BLINKER = ROOT / "docs/guides/blinker.md"
 COMMANDS_FIRST = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -45,10 +47,12 @@ def named(found: object) -> str:
 
 @pytest.mark.parametrize(("page", "found"), RUNS, ids=named)
 def test_a_block_runs(page: Path, found: re.Match[str], tmp_path: Path) -> None:
-    for _, other in (run for run in RUNS if run[0] == page and run[1].start() < found.start()):
-        if other[1] == "python" and (name := FILE.match(other[2])):
-            (tmp_path / name[1]).write_text(other[2])
-    program = tmp_path / (name[1] if (name := FILE.match(found[2])) else "program.py")
+    for other in FILE.finditer(page.read_text(), 0, found.start()):
+        (tmp_path / other[2]).parent.mkdir(exist_ok=True)
+        (tmp_path / other[2]).write_text(other[1])
+    name = FILE.match(found[0])
+    program = tmp_path / (name[2] if name else "program.py")
+    program.parent.mkdir(exist_ok=True)
     program.write_text(found[2])
 
     done = subprocess.run(

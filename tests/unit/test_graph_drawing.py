@@ -99,6 +99,19 @@ def test_every_state_has_its_colours() -> None:
     assert set(FILL) == set(LINE) == set(StepStatus)
 
 
+def test_an_outline_has_a_line_for_each_step_after_those_that_it_follows() -> None:
+    graph = Workflow("Report")
+    graph.add(ActivityTask("sum", "add", depends_on=["one", "two"], num_retries=2))
+    graph.add(ActivityTask("one", "read"))
+    graph.add(ActivityTask("two"))
+
+    assert graph.to_text().splitlines() == [
+        "one    read",
+        "two",
+        "  sum  add, up to 3 attempts  <- one, two",
+    ]
+
+
 def test_dot_shows_shapes_and_labels() -> None:
     dot = every_kind().to_dot()
 

@@ -1,0 +1,127 @@
+"""What goes between the driver of a job and the OS process of a task: JSON, a line each, through a socket."""
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from threading import RLock
+
+from msgspec import Struct
+
+from pyworkflow.codec import Json, encode, reader
+from pyworkflow.jobs.eventbus.log import Severity
+from pyworkflow.jobs.shared import Answer, Ask
+from pyworkflow.jobs.task import TaskMetadata
+
+
+class Assignment(Struct, frozen=True):
+    """What an OS process is to do: the first line that it is sent.
+
+    Attributes:
+        metadata: Of the task.
+        parameters: From the job file.
+        restarted: Whether to call `Task.on_restart`.
+    """
+
+    metadata: TaskMetadata
+    parameters: dict[str, Json]
+    restarted: bool
+
+
+class Said(Struct, frozen=True, tag="said"):
+    """A message for the loggers; `at` is the instant in microseconds."""
+
+    severity: Severity
+    message: str
+    at: int
+
+
+class Asked(Struct, frozen=True, tag="asked"):
+    """A question to the shared dictionary; an `Answer` is sent back."""
+
+    ask: Ask
+
+
+class Ended(Struct, frozen=True, tag="ended", omit_defaults=True):
+    """How the attempt ended: the last line that is sent.
+
+    Attributes:
+        how: ``completed``, ``failed`` or ``aborted``.
+        reason: Of a failure, in one line.
+        details: Of a failure: the traceback.
+        type_name: Of a failure: the exception's class.
+    """
+
+    how: str
+    reason: str | None = None
+    details: str | None = None
+    type_name: str | None = None
+
+
+Message = Said | Asked | Ended
+
+FOR_THE_DRIVER = {signal.SIGTERM}
+"""What must not interrupt the writing of a line."""
+
+
+# Made here, once, and not in each new process.
+read_assignment: Callable[[bytes], Assignment] = reader(Assignment)
+read_answer: Callable[[bytes], Answer] = reader(Answer)
+read_message: Callable[[bytes], Message] = reader(Message)
+
+
+class Lines:
+    """Makes lines of the bytes that come in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, piece: bytes) -> list[bytes]:
+        """Return the lines that are whole now."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        return whole
+
+    def rest(self) -> bytes:
+        """Return what came after the last line feed, and forget it."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+class TaskEnd:
+    """The end of the channel that the OS process of a task has. Safe for several threads.
+
+    Args:
+        connection: To the driver.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = RLock()
+        self._received = self._lines()
+
+    def assignment(self) -> Assignment:
+        """Return what to do."""
+        return read_assignment(next(self._received))
+
+    def send(self, message: Message) -> None:
+        """Send a message; whoever aborts the task waits for that."""
+        self._exchange(message)
+
+    def ask(self, question: Ask) -> Answer:
+        """Ask the shared dictionary."""
+        return read_answer(self._exchange(Asked(question)))
+
+    def _exchange(self, message: Message) -> bytes:
+        # An exception from the handler of a signal, half a line sent, would leave the other side with nonsense.
+        signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
+        try:
+            with self._lock:
+                self._connection.sendall(encode(message) + b"\n")
+                return next(self._received) if isinstance(message, Asked) else b""
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_DRIVER)
+
+    def _lines(self) -> Iterator[bytes]:
+        lines = Lines()
+        while piece := self._connection.recv(65_536):
+            yield from lines.add(piece)
+        raise EOFError("the driver of the job is gone")

@@ -1,0 +1,1 @@
+"""What happens in a job, as its loggers and extensions are told."""

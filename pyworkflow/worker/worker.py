@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -26,13 +26,15 @@ from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.execute import decide
 from pyworkflow.worker.keeper import LeaseKeeper
-from pyworkflow.worker.pools import AsyncPool, Pool, ThreadPool
+from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
 from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
 
 log = logging.getLogger("pyworkflow.worker")
 
-POOLS: dict[str, type[Pool]] = {
+MakePool = Callable[[Manager, int, Report], Pool]
+
+POOLS: dict[str, MakePool] = {
     "thread": ThreadPool,
     "asyncio": AsyncPool,
     "process": ProcessPool,
@@ -58,7 +60,7 @@ class Worker:
         manager: Whose tasks to do.
         category: The queue.
         concurrency: Activities at a time.
-        pool: Where they run: ``thread``, ``asyncio`` or ``process``.
+        pool: Where they run: ``thread``, ``asyncio`` or ``process``, or what makes a pool of one's own from manager, size and report.
         decisions: Whether to decide.
         activities: Whether to execute activities.
         lease: Seconds after which others take over from a worker that is gone.
@@ -75,14 +77,14 @@ class Worker:
         *,
         category: str = DEFAULT_CATEGORY,
         concurrency: int = 8,
-        pool: str = "thread",
+        pool: str | MakePool = "thread",
         decisions: bool = True,
         activities: bool = True,
         lease: float = LEASE_SECONDS,
         grace: float = 30.0,
         identity: str | None = None,
     ) -> None:
-        if pool not in POOLS:
+        if isinstance(pool, str) and pool not in POOLS:
             raise InvalidRequestError(f"pool {pool!r}", f"must be one of {', '.join(POOLS)}")
         if concurrency < 1:
             raise InvalidRequestError("concurrency", f"must be 1 or more, not {concurrency}")
@@ -92,7 +94,7 @@ class Worker:
         self.lease = lease
         self.grace = grace
         self.identity = identity or f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
-        self._pool_kind = POOLS[pool]
+        self._make_pool = POOLS[pool] if isinstance(pool, str) else pool
         self._decisions = decisions
         self._activities = activities
         self._finished: SimpleQueue[_Finished | None] = SimpleQueue()
@@ -118,7 +120,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped. In the main thread, SIGTERM and SIGINT stop it."""
         with self._signals():
-            pool = self._pool_kind(self.manager, self.concurrency, self._report)
+            pool = self._make_pool(self.manager, self.concurrency, self._report)
             try:
                 self._work(pool)
                 self._drain(pool)

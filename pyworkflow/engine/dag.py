@@ -9,6 +9,24 @@ from pyworkflow.engine.errors import DAGValidationError, TemplateError
 N = TypeVar("N", bound=Hashable)
 
 
+def check_acyclic(graph: Mapping[N, Iterable[N]], what: str) -> None:
+    """See whether there is a cycle.
+
+    Args:
+        graph: The successors of each node.
+        what: What to call it in an error.
+
+    Raises:
+        DAGValidationError: There is one; the message shows it.
+    """
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        # Told the other way round, because the sorter takes successors for predecessors.
+        path = " -> ".join(map(repr, reversed(error.args[1])))
+        raise DAGValidationError(what, f"has a cycle: {path}") from None
+
+
 class DAG(Generic[N]):
     """Nodes and the edges between them.
 
@@ -118,12 +136,7 @@ class DAG(Generic[N]):
         Raises:
             DAGValidationError: There is one; the message shows it.
         """
-        try:
-            TopologicalSorter(self.graph).prepare()
-        except CycleError as error:
-            # Told from follower to leader, because edges are successors here.
-            path = " -> ".join(map(repr, reversed(error.args[1])))
-            raise DAGValidationError("graph", f"has a cycle: {path}") from None
+        check_acyclic(self.graph, "graph")
 
     def is_valid(self) -> bool:
         """Tell whether there is no cycle."""

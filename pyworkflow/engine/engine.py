@@ -202,18 +202,28 @@ class Engine:
 
     async def _begin(self, workflow: Workflow, event: Event) -> None:
         workflow.opened(event)
+        await self._run(workflow)
+
+    async def _run(self, workflow: Workflow) -> None:
         try:
             await self._runner.begin(workflow)
         except BaseException:
-            workflow.conclude(FutureState.cancelled)
+            self._drop(workflow)
             raise
 
+    def _drop(self, workflow: Workflow) -> None:
+        """Let a workflow go that could not begin."""
+        workflow.conclude(FutureState.cancelled)
+        self._over(workflow)
+
     def _over(self, future: asyncio.Future[Any]) -> None:
-        workflow = self._workflows.pop(getattr(future, "uid", ""), None)
-        if workflow is None:
+        uid = getattr(future, "uid", "")
+        workflow = self._workflows.get(uid)
+        if workflow is None or workflow is not future:
             return
+        del self._workflows[uid]
         same = self._by_template[workflow.template.uid]
-        del same[workflow.uid]
+        del same[uid]
         if not same:
             del self._by_template[workflow.template.uid]
         self._stop_if_idle()
@@ -261,10 +271,10 @@ class Engine:
         workflow = self._new(template, uid)
         try:
             restore(workflow, report)
-            await self._runner.begin(workflow)
-        except BaseException:
-            workflow.conclude(FutureState.cancelled)
+        except RescueError:
+            self._drop(workflow)
             raise
+        await self._run(workflow)
         return workflow
 
     # -- stopping -------------------------------------------------------------------------------------------------------------------

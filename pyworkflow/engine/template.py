@@ -5,8 +5,8 @@ from typing import Any
 
 from pyworkflow.codec import Json
 from pyworkflow.engine.compiled import Compiled, compiled
-from pyworkflow.engine.dag import DAG
-from pyworkflow.engine.errors import DAGValidationError, TemplateError, WorkflowRootTaskError
+from pyworkflow.engine.dag import DAG, check_acyclic
+from pyworkflow.engine.errors import TemplateError, WorkflowRootTaskError
 from pyworkflow.engine.registry import TaskRegistry
 from pyworkflow.engine.states import OverrunPolicy
 from pyworkflow.errors import InvalidRequestError
@@ -117,6 +117,7 @@ class WorkflowTemplate:
         self.timeout = _timeout(timeout, f"timeout of {what}")
         self.schema = 1 if schema is None else schema
         self.dag: DAG[TaskTemplate] = DAG()
+        self._uids: set[str] = set()
         self._compiled: Compiled | None = None
 
     # -- as data --------------------------------------------------------------------------------------------------------------------
@@ -203,9 +204,10 @@ class WorkflowTemplate:
         given: object = task_tmpl
         if not isinstance(given, TaskTemplate):
             raise TypeError(f"expected a TaskTemplate, not {given!r}")
-        if any(task.uid == task_tmpl.uid for task in self.dag.graph):
+        if task_tmpl.uid in self._uids:
             raise TemplateError(f"task {task_tmpl.uid!r}", "the template has a task of this id")
         self.dag.add_node(task_tmpl)
+        self._uids.add(task_tmpl.uid)
         self._compiled = None
 
     def delete(self, task_tmpl: TaskTemplate) -> None:
@@ -215,6 +217,7 @@ class WorkflowTemplate:
             TemplateError: It is not in the template.
         """
         self.dag.delete_node(task_tmpl)
+        self._uids.discard(task_tmpl.uid)
         self._compiled = None
 
     def link(self, up_task_tmpl: TaskTemplate, down_task_tmpl: TaskTemplate) -> None:
@@ -274,10 +277,8 @@ class WorkflowTemplate:
         return self._compiled
 
     def _check_acyclic(self) -> None:
-        try:
-            DAG.from_dict({t.uid: [f.uid for f in found] for t, found in self.dag.graph.items()})
-        except DAGValidationError as error:
-            raise DAGValidationError(f"template {self.uid!r}", error.reason) from None
+        graph = {task.uid: [f.uid for f in found] for task, found in self.dag.graph.items()}
+        check_acyclic(graph, f"template {self.uid!r}")
 
 
 def _read(given: object, what: str, keys: set[str] | None) -> Mapping[str, Any]:

@@ -92,6 +92,7 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         self._broker: Broker = get_broker(loop)
         self._context = copy_context()
         self._tasks: dict[str, TukioTask] = {}
+        self._joining: dict[str, TukioTask] = {}
         self._held: dict[str, Event] = {}
         self._announced = False
         self._stands = FutureState.pending
@@ -263,6 +264,7 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         if self._broker.is_heard:
             self._tell(TaskExecState.BEGIN, task.inputs, task.event_source)
         if len(self.plan.parents[task_id]) > 1:
+            self._joining[task_id] = task
             self._tell_of_parents(task)
 
     def _listen(self, task: TukioTask, call: Callable[[Any, str | None], None]) -> None:
@@ -273,6 +275,7 @@ class Workflow(asyncio.Future[set[TukioTask]]):
     def task_ended(self, task: TukioTask) -> None:
         """Take notice that a task has ended."""
         self.running.pop(task.template.uid, None)
+        self._joining.pop(task.template.uid, None)
         self._listen(task, self._broker.unregister)
         if self.done():
             return
@@ -299,9 +302,8 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         self.flow.end(step, record.outcome(), record.next)
         if self._broker.is_heard and not told:
             self._tell_of(record)
-        for task in self.running.values():
-            if len(self.plan.parents[task.template.uid]) > 1:
-                self._tell_of_parents(task)
+        for task in list(self._joining.values()):
+            self._tell_of_parents(task)
 
     def _tell_of_parents(self, task: TukioTask) -> None:
         """Let a running task have what its other parents gave, and know which of them will never give anything."""

@@ -23,10 +23,16 @@ from pyworkflow.engine.compiled import YEARS, activity_name
 from pyworkflow.engine.decider import EngineWorkflow, event_of, process_input, template_of
 from pyworkflow.engine.pool import LoopPool, post
 from pyworkflow.engine.record import TaskRecord
+from pyworkflow.engine.recorded import begun, ended, result_of
 from pyworkflow.engine.states import FutureState
 from pyworkflow.engine.template import WorkflowTemplate
 from pyworkflow.engine.workflow import Workflow
-from pyworkflow.errors import ProcessClosedError, PyworkflowError, UnsupportedByBackendError
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    ProcessClosedError,
+    PyworkflowError,
+    UnsupportedByBackendError,
+)
 from pyworkflow.event import (
     ActivityEvent,
     ActivityStartedEvent,
@@ -39,7 +45,7 @@ from pyworkflow.event import (
 from pyworkflow.graph.keys import read_key
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
-from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFailed, ActivityResult
+from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask
 from pyworkflow.values import check_name
 from pyworkflow.worker import Worker
@@ -95,14 +101,17 @@ class DurableRunner:
         self._registered: set[str] = set()
         self._workflows: dict[str, Workflow] = {}
         self._adopting: dict[str, list[FeedEntry]] = {}
+        self._taking: dict[str, asyncio.Future[Workflow | None]] = {}
+        self._taken: list[Workflow] = []
         self._leases: dict[str, dict[str, ActivityTask]] = {}
         self._recorded: set[str] = set()
+        self._early: list[tuple[Workflow, ActivityTask]] = []
         self._leaving = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
         self._listener: Listener | None = None
         self._report: Report | None = None
-        self._threads: list[Thread] = []
+        self._thread: Thread | None = None
         # One thread, so that notes are recorded in the order in which they were made.
         self._notes = ThreadPoolExecutor(1, "pyworkflow-engine-notes")
         self._jobs: set[asyncio.Future[Any]] = set()
@@ -134,7 +143,7 @@ class DurableRunner:
         """Have the end of a task recorded."""
         lease = self._leases.get(workflow.uid, {}).pop(record.task, None)
         if lease is not None:
-            self._give(lease, _result(record))
+            self._give(lease, result_of(record))
 
     def suspended(self, workflow: Workflow) -> None:
         """Record that a workflow is suspended, or resumed. What was begun stays with this engine."""
@@ -195,10 +204,15 @@ class DurableRunner:
         if key is None or workflow.done():
             self._give(lease, None)
             return
+        event = event_of(execution.input, workflow.template.uid, workflow.uid)
+        parent = None if event.source is None else event.source.task_template_id
+        if parent is not None and not workflow.flow.states[parent].is_ended:
+            # The worker was faster than the feed, which is to tell of the parent's end first.
+            self._early.append((workflow, lease))
+            return
         again = key.step in self._leases.setdefault(workflow.uid, {})
         self._leases[workflow.uid][key.step] = lease
         if not again:
-            event = event_of(execution.input, workflow.template.uid, workflow.uid)
             workflow.begin_task(key.step, event)
 
     def _tell(self, entries: list[FeedEntry]) -> None:
@@ -213,16 +227,19 @@ class DurableRunner:
                 self._adopting[entry.process_id].append(entry)
             elif (workflow := self._workflows.get(entry.process_id)) is not None:
                 self._take(workflow, entry.event)
+        early, self._early = self._early, []
+        for workflow, lease in early:
+            self._begin_task(workflow, lease)
 
     def _take(self, workflow: Workflow, event: Event, *, told: bool = False) -> None:
         """Have a workflow know what was recorded."""
         match event:
             case ActivityStartedEvent(activity_execution=execution):
                 if told and (key := read_key(execution.id)) is not None:
-                    workflow.records[key.step] = _began(workflow, event, key.step)
-            case ActivityEvent(activity_execution=execution, result=result):
+                    workflow.records[key.step] = begun(workflow, event, key.step)
+            case ActivityEvent(activity_execution=execution):
                 if (key := read_key(execution.id)) is not None:
-                    workflow.settle(_ended(workflow, event, key.step, result), told=told)
+                    workflow.settle(ended(workflow, event, key.step), told=told)
             case SignalEvent(signal=signal) if told and signal.name in (SUSPEND, RESUME):
                 workflow.committed = signal.name == RESUME
             case DecisionEvent(decision=CompleteProcess()):
@@ -246,33 +263,43 @@ class DurableRunner:
     # -- taking over ----------------------------------------------------------------------------------------------------------------
 
     async def rescue(self) -> list[Workflow]:
-        """Follow all open processes of this name, and return those that were not followed before."""
+        """Follow all open processes of this name; return those that were taken over, and not returned before."""
         await self.start()
         found = await asyncio.to_thread(self._manager.processes, EngineWorkflow)
-        mine = [str(p.id) for p in found if p.category == self.category]
-        unknown = [uid for uid in mine if uid not in self._workflows]
-        taken = [await self.take_over(uid) for uid in unknown]
-        return [workflow for workflow in taken if workflow is not None]
+        for process in found:
+            if process.category == self.category:
+                await self.take_over(str(process.id))
+        # The worker may have been handed tasks of some of them meanwhile.
+        taken, self._taken = self._taken, []
+        return taken
 
     async def take_over(self, uid: str) -> Workflow | None:
-        """Follow an open process that this engine did not start; return None if it is followed, or over.
+        """Follow an open process, if this engine does not yet; return None if it is over.
 
         Raises:
             UnknownProcessError: There is no such process.
+            UnknownTaskName: It has a task that is not registered here.
         """
-        if uid in self._workflows or uid in self._adopting:
-            return self._workflows.get(uid)
         await self.start()
-        self._adopting[uid] = []
+        if uid in self._workflows:
+            return self._workflows[uid]
+        if uid not in self._taking:
+            self._taking[uid] = asyncio.ensure_future(self._take_over(uid))
+        # Others wait for it, too.
+        return await asyncio.shield(self._taking[uid])
+
+    async def _take_over(self, uid: str) -> Workflow | None:
+        meanwhile = self._adopting[uid] = []
         try:
             process = await asyncio.to_thread(self._manager.process_by_id, uid)
             if not process.is_open:
                 return None
             workflow = self._restored(process)
         finally:
-            meanwhile = self._adopting.pop(uid)
+            del self._adopting[uid], self._taking[uid]
         for entry in meanwhile:
             self._take(workflow, entry.event)
+        self._taken.append(workflow)
         return workflow
 
     def _restored(self, process: Process) -> Workflow:
@@ -289,12 +316,11 @@ class DurableRunner:
 
     async def _adopt_for(self, lease: ActivityTask) -> None:
         try:
-            await self.take_over(str(lease.process_id))
+            workflow = await self.take_over(str(lease.process_id))
         except PyworkflowError as error:
             # Kept, so that it does not come again: the next engine of the name may know what this one does not.
             log.error("process %s cannot be followed: %s", lease.process_id, error)
             return
-        workflow = self._workflows.get(str(lease.process_id))
         if workflow is None:
             self._give(lease, None)
         else:
@@ -319,10 +345,17 @@ class DurableRunner:
                 lease=self._lease,
             )
             self._listener = Listener(self._backend, self._tell, _End(self._backend))
-            for name, run in (("worker", self._worker.run), ("feed", self._listener.run)):
-                thread = Thread(target=run, name=f"pyworkflow-engine-{name}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._thread = Thread(target=self._work, args=(self._worker.run,), daemon=True)
+            self._thread.start()
+            # It may sit in a poll for a second when the engine ends, and is not waited for.
+            Thread(target=self._work, args=(self._listener.run,), daemon=True).start()
+
+    def _work(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BackendUnavailableError as error:
+            if not self._leaving:
+                log.error("an engine has lost its backend: %s", error)
 
     def _pool(self, manager: Manager, size: int, report: Report) -> Pool:
         assert self._loop is not None  # noqa: S101 - the worker was started by `start`
@@ -335,56 +368,13 @@ class DurableRunner:
 
     async def stop(self) -> None:
         """Send what is finished, give back what is not, and end."""
-        if self._worker is not None and self._listener is not None:
-            self._worker.stop()
-            self._worker.stop()
+        self._leaving = True
+        if self._worker is not None and self._listener is not None and self._thread is not None:
             self._listener.stop()
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
-        self._threads.clear()
+            # The first time it would wait for what still runs.
+            self._worker.stop()
+            self._worker.stop()
+            await asyncio.to_thread(self._thread.join)
         await asyncio.to_thread(self._notes.shutdown)
         if self._owned:
             await asyncio.to_thread(self._backend.close)
-
-
-def _result(record: TaskRecord) -> ActivityResult:
-    if record.state is FutureState.exception:
-        return ActivityFailed(record.error, record.envelope(), record.error_type)
-    if record.state is FutureState.cancelled:
-        return ActivityCanceled(record.envelope())
-    return ActivityCompleted(record.envelope())
-
-
-def _began(workflow: Workflow, event: ActivityStartedEvent, task: str) -> TaskRecord:
-    """Return what is known of a task that another engine began."""
-    given = event_of(event.activity_execution.input, workflow.template.uid, workflow.uid)
-    return TaskRecord(task, event.activity_execution.id, given.freeze(), _instant(event))
-
-
-def _ended(
-    workflow: Workflow, event: ActivityEvent, task: str, result: ActivityResult
-) -> TaskRecord:
-    """Return what is known of a task that has ended, here or elsewhere."""
-    known = workflow.records.get(task)
-    execution = event.activity_execution
-    if known is not None and known.is_over:
-        return known
-    given = event_of(execution.input, workflow.template.uid, workflow.uid)
-    record = TaskRecord(task, execution.id, given.freeze(), _instant(event))
-    if known is not None:
-        record.start = known.start
-    record.end = _instant(event)
-    match result:
-        case ActivityCompleted(result=envelope):
-            record.read(envelope)
-        case ActivityFailed(reason=reason, details=details, type_name=kind):
-            record.state, record.error, record.error_type = FutureState.exception, reason, kind
-            if isinstance(details, dict) and "id" in details:
-                record.read(details)
-        case _:
-            record.state = FutureState.cancelled
-    return record
-
-
-def _instant(event: Event) -> int | None:
-    return None if event.datetime is None else to_instant(event.datetime)

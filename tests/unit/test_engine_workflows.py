@@ -370,7 +370,7 @@ def test_a_holder_that_cannot_be_made_fails_its_task_wherever_it_stands(
     async def main() -> None:
         broken = {"name": "kit-broken-holder", "config": {"error": error}}
         graph = {"r": ["b", "c"], "b": [], "c": []}
-        tasks = {"r": "kit-append", "b": broken, "c": "kit-append"}
+        tasks: dict[str, Any] = {"r": "kit-append", "b": broken, "c": "kit-append"}
         made = template({"a": broken}) if place == "root" else template(tasks, graph)
 
         workflow = await finished(made)

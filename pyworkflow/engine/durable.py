@@ -105,6 +105,7 @@ class DurableRunner:
         self._taken: list[Workflow] = []
         self._leases: dict[str, dict[str, ActivityTask]] = {}
         self._recorded: set[str] = set()
+        self._starting: set[str] = set()
         self._early: list[tuple[Workflow, ActivityTask]] = []
         self._leaving = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,7 +121,7 @@ class DurableRunner:
 
     async def begin(self, workflow: Workflow) -> None:
         """Record the start of a workflow; what is ready begins when the decider has said so."""
-        await self.start()
+        self._start()
         template = workflow.template
         process = Process(
             EngineWorkflow,
@@ -131,7 +132,12 @@ class DurableRunner:
             timeout=template.timeout,
         )
         self._follow(workflow)
-        await asyncio.to_thread(self._start_process, template, process)
+        self._starting.add(workflow.uid)
+        try:
+            await asyncio.to_thread(self._start_process, template, process)
+        finally:
+            self._starting.discard(workflow.uid)
+        workflow.close_if_idle()
 
     def _start_process(self, template: WorkflowTemplate, process: Process) -> None:
         for name in {activity_name(task.name) for task in template.tasks} - self._registered:
@@ -154,7 +160,7 @@ class DurableRunner:
         """Record that a workflow was canceled, if that is not where this came from."""
         if workflow.uid in self._recorded:
             workflow.conclude(state)
-        else:
+        elif workflow.uid not in self._starting:
             self._note(self._manager.cancel_process, workflow.uid)
 
     def _note(self, call: Callable[..., object], *args: object) -> None:
@@ -264,7 +270,7 @@ class DurableRunner:
 
     async def rescue(self) -> list[Workflow]:
         """Follow all open processes of this name; return those that were taken over, and not returned before."""
-        await self.start()
+        self._start()
         found = await asyncio.to_thread(self._manager.processes, EngineWorkflow)
         for process in found:
             if process.category == self.category:
@@ -280,7 +286,7 @@ class DurableRunner:
             UnknownProcessError: There is no such process.
             UnknownTaskName: It has a task that is not registered here.
         """
-        await self.start()
+        self._start()
         if uid in self._workflows:
             return self._workflows[uid]
         if uid not in self._taking:
@@ -333,7 +339,7 @@ class DurableRunner:
 
     # -- its threads ----------------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    def _start(self) -> None:
         """Begin to work and to follow. Does nothing if it has begun."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -358,7 +364,7 @@ class DurableRunner:
                 log.error("an engine has lost its backend: %s", error)
 
     def _pool(self, manager: Manager, size: int, report: Report) -> Pool:
-        assert self._loop is not None  # noqa: S101 - the worker was started by `start`
+        assert self._loop is not None  # noqa: S101 - the worker was started by `_start`
         self._report = report
         return LoopPool(manager, size, report, self._loop, self._begin_tasks)
 

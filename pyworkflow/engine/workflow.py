@@ -280,7 +280,7 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         if self.done():
             return
         if self._closing is not None:
-            self._close_if_idle()
+            self.close_if_idle()
         elif task.record.state is FutureState.suspended:
             self._held[task.template.uid] = task.event
             if self.committed:
@@ -332,9 +332,10 @@ class Workflow(asyncio.Future[set[TukioTask]]):
             self._held.clear()
             for task in list(self.running.values()):
                 task.cancel()
-            self._close_if_idle()
+            self.close_if_idle()
 
-    def _close_if_idle(self) -> None:
+    def close_if_idle(self) -> None:
+        """Tell the runner, once none of the tasks runs, that it is to end: if it is."""
         if self.running or self._closing is None or self.done():
             return
         if self.start is None:

@@ -240,6 +240,22 @@ def test_a_canceled_workflow_is_a_canceled_process(backend: Backend) -> None:
     run(backend, main)
 
 
+def test_of_quick_triggers_only_the_last_goes_on_when_others_are_aborted(backend: Backend) -> None:
+    async def main(engine: Engine) -> None:
+        await engine.load(template({"b": "kit-gate"}, id="t", policy="abort-running"))
+        triggers = [engine.trigger("t", {"n": n}) for n in range(4)]
+        *others, last = await asyncio.gather(*triggers)
+        assert last is not None
+        stage.gates["b"].set()
+        await last
+
+        assert stage.ran[-1] == ("b", {"n": 3})
+        assert all(other is not None and other.cancelled() for other in others)
+        assert backend.processes() == []
+
+    run(backend, main)
+
+
 @pytest.mark.parametrize("way", ["cancel_process", "terminate_process"])
 def test_a_process_that_is_ended_from_outside_ends_its_workflow(backend: Backend, way: str) -> None:
     async def main(engine: Engine) -> None:

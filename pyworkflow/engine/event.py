@@ -13,7 +13,7 @@ from pyworkflow.errors import InvalidRequestError
 from pyworkflow.values import check_payload
 
 
-class EventSource(Struct, frozen=True):
+class EventSource(Struct, frozen=True, gc=False):
     """Where an event comes from; nothing, if from outside.
 
     Attributes:

@@ -16,8 +16,11 @@ _OUTCOMES = {
     FutureState.cancelled: StepStatus.CANCELED,
 }
 
+# Shared, because nobody changes it and there are many: what a task gives is in its record.
+_COMPLETED = Outcome(StepStatus.COMPLETED)
 
-class TaskRecord(Struct):
+
+class TaskRecord(Struct, gc=False):
     """One execution of a task. Data is frozen (`Event.freeze`), instants are microseconds since the epoch.
 
     Attributes:
@@ -64,7 +67,9 @@ class TaskRecord(Struct):
 
     def outcome(self) -> Outcome:
         """Return what its end means for the graph."""
-        status = _OUTCOMES.get(self.state, StepStatus.COMPLETED)
+        status = _OUTCOMES.get(self.state)
+        if status is None:
+            return _COMPLETED
         return Outcome(status, None, self.error, None, self.error_type)
 
     # -- in reports -----------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from contextvars import Context
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,6 @@ class TukioTask(asyncio.Task[Any]):
         workflow: The workflow it belongs to, which is told of its end; without one, its result or exception is that of this asyncio task.
         children: Whether there are tasks that what it returns is given to.
         clock: What to read the time from.
-        context: The context that it runs in.
 
     Attributes:
         template: The template of the task.
@@ -49,7 +47,7 @@ class TukioTask(asyncio.Task[Any]):
         record: What is known of the execution.
         event: What it was given.
         next: The ids of the tasks that are to follow; None for all.
-        heard: The parents that it knows about: the first gave it `event`.
+        heard: The parents that it knows about, if there are several.
     """
 
     __slots__ = (
@@ -80,13 +78,12 @@ class TukioTask(asyncio.Task[Any]):
         workflow: Workflow | None = None,
         children: bool = False,
         clock: Clock = _CLOCK,
-        context: Context | None = None,
     ) -> None:
         self.template = template
         self.workflow = workflow
         self.event = event
         self.next: list[str] | None = None
-        self.heard = {None if event.source is None else event.source.task_template_id}
+        self.heard: set[str] | None = None
         self.timed_out = False
         self.suspending = False
         self.holder: Any = None
@@ -101,7 +98,7 @@ class TukioTask(asyncio.Task[Any]):
             self._hold(holder)
         uid = getattr(self.holder, "uid", None) or new_id()
         self.record = TaskRecord(template.uid, uid, event.freeze(), clock.now())
-        super().__init__(self._run(), loop=loop, context=context)
+        super().__init__(self._run(), loop=loop)
         if template.timeout is not None:
             self._timer = loop.call_later(template.timeout, self.timeout)
 
@@ -202,7 +199,13 @@ class TukioTask(asyncio.Task[Any]):
         result: Any = None
         ended: BaseException | None = None
         try:
-            result = await self._work()
+            if self._broken is not None:
+                raise self._broken
+            result = await (
+                self._function(self.event)
+                if self.holder is None
+                else self._function(self.holder, self.event)
+            )
             self._keep(result)
             state = FutureState.finished
         except SkipTask as skipped:
@@ -221,13 +224,6 @@ class TukioTask(asyncio.Task[Any]):
         if ended is not None and self.workflow is None:
             raise ended
         return result
-
-    async def _work(self) -> Any:
-        if self._broken is not None:
-            raise self._broken
-        if self.holder is None:
-            return await self._function(self.event)
-        return await self._function(self.holder, self.event)
 
     def _keep(self, result: object) -> None:
         """Keep what it returned, and say what the next tasks are given."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextvars import copy_context
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyworkflow.clock import Clock, SystemClock
@@ -40,8 +39,8 @@ _MESSAGES = {
 _NOTHING = Event({})
 
 
-class Workflow(asyncio.Future[set[TukioTask]]):
-    """An execution of a template. Awaited, it is the set of the tasks that ran, or raises `WorkflowError` or CancelledError.
+class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
+    """An execution of a template. Awaited, it is what is known of its tasks, or raises `WorkflowError` or CancelledError.
 
     Args:
         template: The template, as it is now.
@@ -63,6 +62,31 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         committed: Whether it is not suspended.
         locked: Whether it keeps others of its template from starting, where the policy asks for that.
     """
+
+    __slots__ = (
+        "_announced",
+        "_broker",
+        "_clock",
+        "_closing",
+        "_event_loop",
+        "_held",
+        "_joining",
+        "_runner",
+        "_stands",
+        "_timer",
+        "committed",
+        "end",
+        "event",
+        "flow",
+        "locked",
+        "plan",
+        "records",
+        "running",
+        "source",
+        "start",
+        "template",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -90,8 +114,6 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         self._clock = clock or SystemClock()
         self._event_loop = loop
         self._broker: Broker = get_broker(loop)
-        self._context = copy_context()
-        self._tasks: dict[str, TukioTask] = {}
         self._joining: dict[str, TukioTask] = {}
         self._held: dict[str, Event] = {}
         self._announced = False
@@ -115,11 +137,6 @@ class Workflow(asyncio.Future[set[TukioTask]]):
         return self.template.policy
 
     @property
-    def tasks(self) -> set[TukioTask]:
-        """The tasks that have begun here."""
-        return set(self._tasks.values())
-
-    @property
     def state(self) -> FutureState:
         """Where it stands."""
         if self._stands is FutureState.pending and not self.committed:
@@ -134,10 +151,6 @@ class Workflow(asyncio.Future[set[TukioTask]]):
     def report(self) -> dict[str, Any]:
         """Return the template as a dict, with what became of the workflow and of each task under ``exec``."""
         return reporting.report(self)
-
-    def task(self, task_id: str) -> TukioTask | None:
-        """Return the task of a template, if it has begun here."""
-        return self._tasks.get(task_id)
 
     # -- from outside and from its tasks --------------------------------------------------------------------------------------------
 
@@ -256,9 +269,8 @@ class Workflow(asyncio.Future[set[TukioTask]]):
             workflow=self,
             children=bool(self.plan.children[task_id]),
             clock=self._clock,
-            context=self._context.copy(),
         )
-        self._tasks[task_id] = self.running[task_id] = task
+        self.running[task_id] = task
         self.records[task_id] = task.record
         self._listen(task, self._broker.register)
         if self._broker.is_heard:
@@ -308,6 +320,10 @@ class Workflow(asyncio.Future[set[TukioTask]]):
     def _tell_of_parents(self, task: TukioTask) -> None:
         """Let a running task have what its other parents gave, and know which of them will never give anything."""
         own, left = task.template.uid, set[str]()
+        if task.heard is None:
+            first = task.event.source
+            known = None if first is None else first.task_template_id
+            task.heard = set() if known is None else {known}
         for parent in self.plan.parents[own]:
             state = self.flow.states[parent]
             if parent in task.heard:
@@ -365,7 +381,7 @@ class Workflow(asyncio.Future[set[TukioTask]]):
             self._timer.cancel()
         if state is FutureState.finished:
             self._tell(WorkflowExecState.END)
-            self.set_result(self.tasks)
+            self.set_result(self.records)
         elif state is FutureState.exception:
             error = WorkflowError(self.uid, reason or self._why())
             self._tell(WorkflowExecState.ERROR, {"exception": error.reason})

@@ -168,20 +168,21 @@ class Engine:
     async def _trigger(self, template: WorkflowTemplate, event: Event) -> Workflow | None:
         if self._stopping:
             return None
-        others = list(self._by_template.get(template.uid, {}).values())
-        if template.policy is OverrunPolicy.SKIP and others:
+        policy, others = template.policy, self._by_template.get(template.uid, {})
+        if policy is OverrunPolicy.SKIP and others:
             return None
-        if template.policy is OverrunPolicy.SKIP_UNTIL_UNLOCK and any(w.locked for w in others):
+        if policy is OverrunPolicy.SKIP_UNTIL_UNLOCK and any(w.locked for w in others.values()):
             return None
+        aborted = list(others.values()) if policy is OverrunPolicy.ABORT_RUNNING else []
         workflow = self._new(template)
-        if template.policy is OverrunPolicy.ABORT_RUNNING and others:
-            for other in others:
-                other.cancel()
-            task = asyncio.create_task(self._begin_after(others, workflow, event))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
-        else:
+        if not aborted:
             await self._begin(workflow, event)
+            return workflow
+        for other in aborted:
+            other.cancel()
+        task = asyncio.create_task(self._begin_after(aborted, workflow, event))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
         return workflow
 
     async def _begin_after(self, others: list[Workflow], workflow: Workflow, event: Event) -> None:

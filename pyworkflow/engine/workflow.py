@@ -261,7 +261,8 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
             return
         if not self._announced:
             self._announced = True
-            self._tell(WorkflowExecState.BEGIN, self.event.data)
+            if self._broker.is_heard:
+                self._tell(WorkflowExecState.BEGIN, self.event.data)
         task = TukioTask(
             self.plan.tasks[task_id],
             event,

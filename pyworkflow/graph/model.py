@@ -7,6 +7,7 @@ database. What it is given is JSON from the history.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -213,7 +214,7 @@ class Step:
         if self.compensates is not None and not self.depends_on:
             object.__setattr__(self, "depends_on", (self.compensates,))
 
-    @property
+    @cached_property
     def rivals(self) -> tuple[str, ...]:
         """The dependencies whose ends decide whether it runs: the start tells nothing where there are others."""
         others = tuple(name for name in self.depends_on if name != START)

@@ -32,14 +32,14 @@ from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
 
 log = logging.getLogger("pyworkflow.worker")
 
-POOLS: dict[str, type[Pool]] = {
+PoolFactory = Callable[[Manager, int, Report], Pool]
+"""Is given the manager, the number of activities at a time, and what takes the results."""
+
+POOLS: dict[str, PoolFactory] = {
     "thread": ThreadPool,
     "asyncio": AsyncPool,
     "process": ProcessPool,
 }
-
-PoolFactory = Callable[[Manager, int, Report], Pool]
-"""Is given the manager, the number of activities at a time, and what takes the results."""
 
 _Finished = tuple[ActivityTask, ActivityResult | None]
 
@@ -61,7 +61,7 @@ class Worker:
         manager: Whose tasks to do.
         category: The queue.
         concurrency: Activities at a time.
-        pool: Where they run: ``thread``, ``asyncio`` or ``process``, or what makes a pool of one's own.
+        pool: Where they run: ``thread``, ``asyncio`` or ``process``, or what makes a pool of one's own from manager, size and report.
         decisions: Whether to decide.
         activities: Whether to execute activities.
         lease: Seconds after which others take over from a worker that is gone.

@@ -6,6 +6,7 @@
 import argparse
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -105,7 +106,9 @@ def main() -> int:
     print(*wrong, sep="\n", end="\n" if wrong else "")
     size = sum(file["size"] for file in files)
     print(f"{len(files)} files, {size:,} bytes: {len(wrong)} problems")
-    print(f"look at what happened: {sys.executable} -m pyworkflow --backend {url} serve")
+    serve = shlex.join([sys.executable, "-m", "pyworkflow", "--backend", url, "serve"])
+    print(f"look at what happened: {serve}")
+    print(f"and open http://127.0.0.1:8765/processes/{process_id}")
     return 1 if wrong else 0
 
 

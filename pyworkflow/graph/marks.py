@@ -50,6 +50,8 @@ def failed(step: str, reason: str) -> RecordMarker:
 def read(decision: Decision) -> dict[str, Json] | None:
     """Return what a marker of ours says, or None for any other decision."""
     if isinstance(decision, RecordMarker) and decision.name == MARKER:
-        details: dict[str, Json] = decision.details
-        return details
+        details = decision.details
+        # Anybody may record a marker of this name.
+        if isinstance(details, dict) and "step" in details and "did" in details:
+            return details
     return None

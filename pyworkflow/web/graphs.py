@@ -76,13 +76,11 @@ def step_rows(picture: Picture, begun: Mapping[str, int]) -> list[StepRow]:
     ]
 
 
-def process_picture(
-    manager: Manager, process: Process
-) -> tuple[Picture, list[StepRow]] | tuple[None, None]:
+def process_picture(manager: Manager, process: Process) -> tuple[Picture | None, list[StepRow]]:
     """Return the graph of a process with the state of each step, as a picture and in words; nothing if it has none."""
     graph = graph_of_workflow(manager, process.workflow)
     if graph is None:
-        return None, None
+        return None, []
     picture = picture_of(graph, process)
     return picture, step_rows(picture, begun(process))
 

@@ -1,8 +1,13 @@
 """The archive example, on a folder of the tests' own, with a worker that is killed."""
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +41,35 @@ def test_a_folder_is_archived_though_a_worker_is_killed(tmp_path: Path) -> None:
     assert "worker-2 |" in done.stdout
     assert "61 files" in done.stdout
     assert "0 problems" in done.stdout
+
+
+def test_what_it_says_last_shows_what_it_did(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "top.txt").write_text("top")
+
+    done = archive(folder, tmp_path / "the output", "--workers", "1", "--no-kill")
+
+    *_, command, address = done.stdout.splitlines()
+    serve = shlex.split(command.removeprefix("look at what happened: "))
+    path = urlsplit(address.removeprefix("and open ")).path
+    # From anywhere, on a port of its own since the usual one may be taken.
+    server = subprocess.Popen(
+        [*serve, "--port", "0", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        with server.stdout:
+            base = json.loads(server.stdout.readline())["address"].rstrip("/")
+            listed = httpx2.get(f"{base}/", timeout=60).text
+            shown = httpx2.get(f"{base}{path}", timeout=60).text
+    finally:
+        server.kill()
+        server.wait()
+    assert f'href="{path}"' in listed
+    assert "completed" in shown
+    assert "top.txt.gz" in shown
+    assert urlsplit(address.removeprefix("and open ")).port == 8765
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from tests.web.world import make_app, make_manager, populate
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is there, its event loop is in the way of those of other tests.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Without its sandbox: root may have none, and only our own pages are loaded.

@@ -8,6 +8,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from pyworkflow import Manager, Process
+from pyworkflow.decision import RecordMarker
 from pyworkflow.graph import (
     ActivityTask,
     Graph,
@@ -18,6 +19,7 @@ from pyworkflow.graph import (
     StepStatus,
     Workflow,
 )
+from pyworkflow.graph.marks import MARKER
 from pyworkflow.graph.model import ActivityWork, SignalWork
 from pyworkflow.graph.state import Outcome
 from pyworkflow.result import ActivityCompleted, ActivityFailed
@@ -124,6 +126,25 @@ def test_the_graph_is_an_image_of_its_own(run: Run, app: Starlette, manager: Man
 def test_other_workflows_have_no_graph(run: Run, app: Starlette) -> None:
     assert "<svg" not in get(run, app, "/processes/done").text
     assert get(run, app, "/processes/done/graph").status_code == 404
+
+
+def test_a_marker_that_only_looks_like_one_of_a_graph_is_shown_as_any_other(
+    run: Run, app: Starlette, manager: Manager
+) -> None:
+    program = start_shop(manager)
+    program.signal_process("s1", "sign")
+    task = program.next_decision("d")
+    while task is not None and task.process.id != "s1":
+        program.complete_task(task, [])
+        task = program.next_decision("d")
+    assert task is not None
+    foreign = [RecordMarker(MARKER, details) for details in (None, "x", {"step": "pay"}, [1])]
+    program.complete_task(task, foreign)
+
+    answer = get(run, app, "/processes/s1")
+
+    assert answer.status_code == 200
+    assert classes(answer.text)["The customer's OK"] == "completed"
 
 
 def test_a_graph_that_is_large_stands_beside_the_page(

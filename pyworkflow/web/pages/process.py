@@ -45,6 +45,10 @@ async def show(call: Call) -> Response:
         shown, more = rows(process.history, given.since, ROWS, given.all)
         family = children(process.history)
         picture, steps = process_picture(manager, process)
+        links = _links(call, steps)
+        drawing = None
+        if picture is not None and len(steps) <= MOST_BOXES:
+            drawing = Markup(svg(picture, links))  # noqa: S704 - it escapes
         return {
             "cursor": cursor,
             "process": process,
@@ -53,8 +57,9 @@ async def show(call: Call) -> Response:
             "rows": shown,
             "more": more,
             "last": max(0, len(process.history) - ROWS),
-            "picture": picture,
+            "drawing": drawing,
             "steps": steps,
+            "links": links,
             "failures": failures(process),
             "children": family[:MOST_CHILDREN],
             "children_more": max(0, len(family) - MOST_CHILDREN),
@@ -62,9 +67,6 @@ async def show(call: Call) -> Response:
 
     found = await call.run(read)
     process: Process = found["process"]
-    drawing = None
-    if found["picture"] is not None and len(found["steps"]) <= MOST_BOXES:
-        drawing = Markup(svg(found["picture"], _links(call, found["steps"])))  # noqa: S704 - it escapes
     continued = process.status is Status.CONTINUED
     later = f"{process.id}:{process.run + 1}" if continued else None
     earlier = f"{process.id}:{process.run - 1}" if process.run > 1 else None
@@ -75,7 +77,6 @@ async def show(call: Call) -> Response:
         given=given,
         later=later,
         earlier=earlier,
-        drawing=drawing,
         **found,
     )
 

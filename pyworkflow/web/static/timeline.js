@@ -39,7 +39,8 @@ async function fetchData() {
     kind, name, id, state, begin, end, seq,
     attempts: attempts.map(([from, to, how, identity]) => ({ begin: from, end: to, state: how, identity })),
   }));
-  got.busy = got.open && got.spans.some((span) => span.end === null);
+  // The last decision, if it asked for nothing, has no end in the history.
+  got.busy = got.open && got.spans.some((span) => span.end === null && span.kind !== "decision");
   data = got;
   loaded = performance.now();
   layOut();

@@ -1,0 +1,349 @@
+"""The parts of a running job that need no OS process of their own."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from threading import Event
+
+import pytest
+from pydantic import ValidationError
+
+from pyworkflow.jobs.board import Board
+from pyworkflow.jobs.checkpointer import (
+    CheckpointContents,
+    FileCheckpointer,
+    NoCheckpointAvailableError,
+    checkpointer,
+)
+from pyworkflow.jobs.classes import Plugins
+from pyworkflow.jobs.definition import JobConfig, TaskDefinition
+from pyworkflow.jobs.eventbus.execution import ExecutionState, ExecutionStateTransition
+from pyworkflow.jobs.eventbus.log import (
+    LogEndEvent,
+    LogStartEvent,
+    LogWriteEvent,
+    SerializableLogEvent,
+    Severity,
+)
+from pyworkflow.jobs.extensions import RichProgressBar, extension
+from pyworkflow.jobs.loggers import FileLogger, Logger, logger
+from pyworkflow.jobs.observers import Observers
+from pyworkflow.jobs.restart import Beginning, left_in_checkpoint
+from pyworkflow.jobs.runner import process_id_of
+from pyworkflow.jobs.shared import Answer, Ask, SharedStore, merged
+from pyworkflow.jobs.streams import stream
+from pyworkflow.jobs.task import Task, task
+from pyworkflow.values import check_name
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = 86_400
+
+
+class Greet(Task):
+    name: str
+    times: int = 1
+
+    def run(self) -> None:
+        self.shared_dict["greeted"] = self.name
+        text = f"hello {self.name} from {self.metadata.variant}"
+        self.logger.info(text)
+
+
+def test_a_task_can_be_run_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    greet = Greet(name="Ann")
+
+    greet.run()
+
+    assert dict(greet.shared_dict) == {"greeted": "Ann"}
+    assert capsys.readouterr().out == "INFO - hello Ann from Greet\n"
+
+
+def test_a_task_takes_its_parameters_and_no_others() -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Greet.model_validate({})
+    with pytest.raises(ValidationError, match="extra"):
+        Greet.model_validate({"name": "Ann", "nam": "Bob"})
+
+
+@pytest.mark.parametrize("decorator", [task, logger, extension, checkpointer])
+def test_decorators_refuse_classes_of_another_kind(decorator: Callable[[type], type]) -> None:
+    with pytest.raises(TypeError, match="is for subclasses of"):
+        decorator(int)
+
+
+# -- the shared dictionary -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_writes_waits_for_the_transaction_of_another_and_who_reads_does_not() -> None:
+    store, told = SharedStore(), list[tuple[str, object]]()
+
+    def ask(who: str, asked: Ask) -> None:
+        store.ask(who, asked, lambda answer: told.append((who, answer.value)))
+
+    ask("a", Ask("write", values={"n": 1}))
+    ask("a", Ask("begin"))
+    ask("b", Ask("begin"))
+    ask("c", Ask("write", values={"n": 7}))
+    ask("d", Ask("get", "n"))
+    assert told == [("a", None), ("a", {"n": 1}), ("d", 1)]
+
+    ask("a", Ask("end", values={"n": 2}))
+    assert told[3:] == [("a", None), ("b", {"n": 2})]
+
+    store.take("b")  # it is gone, in the middle of its transaction
+    assert told[5:] == [("c", None)]
+    assert store.snapshot() == {"n": 7}
+
+
+def test_a_history_has_the_last_value_whatever_order_the_tasks_ended_in() -> None:
+    store = SharedStore()
+    store.begin({"kept": 0, "gone": 0})
+    a, b = store.view("a"), store.view("b")
+    a["n"] = 1
+    b["n"] = 2
+    a["m"] = 3
+    del b["gone"]
+
+    late, early = store.take("a"), store.take("b")
+
+    expected = {"kept": 0, "n": 2, "m": 3}
+    assert store.snapshot() == expected
+    assert merged({"kept": 0, "gone": 0}, [early, late]) == expected
+    assert merged({"kept": 0, "gone": 0}, [late, early]) == expected
+
+
+def test_a_key_that_is_not_there_is_a_key_error() -> None:
+    shared = SharedStore().view("a")
+
+    with pytest.raises(KeyError):
+        shared["n"]
+    with pytest.raises(KeyError):
+        del shared["n"]
+    assert shared.get("n", 5) == 5
+    assert shared.setdefault("n", 6) == 6
+
+
+def test_answers_tell_nothing_from_none() -> None:
+    store, told = SharedStore(), list[Answer]()
+    store.view("a")["n"] = None
+
+    store.ask("b", Ask("get", "n"), told.append)
+    store.ask("b", Ask("get", "m"), told.append)
+
+    assert [answer.found for answer in told] == [True, False]
+
+
+# -- states --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_a_failed_task_is_defaulted_at_once_and_nothing_else() -> None:
+    tasks = {
+        "a": TaskDefinition("X"),
+        "b": TaskDefinition("X", ("a",)),
+        "c": TaskDefinition("X", ("b",)),
+        "other": TaskDefinition("X"),
+        "old": TaskDefinition("X", ("a",)),
+        "left out": TaskDefinition("X"),
+    }
+    board, told = Board(tasks), list[ExecutionStateTransition]()
+    board.begin(told.append, done=["old"], skipped=["left out"])
+    told.clear()
+
+    board.move("a", ExecutionState.RUNNING)
+    board.move("a", ExecutionState.FAILED)
+    board.move("a", ExecutionState.FAILED)
+
+    assert [(t.name, t.from_state.value + t.to_state.value) for t in told] == [
+        ("a", "PR"),
+        ("a", "RF"),
+        ("b", "PD"),
+        ("c", "PD"),
+    ]
+    letters = {"F": {"a"}, "D": {"b", "c"}, "P": {"other"}, "C": {"old"}, "S": {"left out"}}
+    assert board.by_letter() == letters
+
+
+@pytest.mark.parametrize("name", ["my-job", "a/b: c|d", "ä", "%2F", "..", "a\tb"])
+def test_every_job_has_a_process_id_of_its_own_that_is_a_file_name_too(name: str) -> None:
+    process_id = process_id_of(name)
+
+    assert check_name(process_id, "id") == process_id
+    assert "/" not in process_id
+    assert process_id == name or "%" in process_id
+
+
+def test_a_checkpoint_tells_what_was_begun() -> None:
+    states = {"C": {"a"}, "R": {"b"}, "F": {"c"}, "A": {"d"}, "D": {"e"}, "P": {"f"}}
+
+    left = left_in_checkpoint(CheckpointContents("job", states, {"n": 1}))
+
+    assert left == Beginning(("a", "b", "c", "d", "e", "f"), ("a",), ("b", "c", "d"), {"n": 1})
+
+
+# -- loggers, checkpointers ----------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_named_after_tasks_and_each_line_says_when_and_how_much_it_matters(
+    tmp_path: Path,
+) -> None:
+    files = FileLogger(base_log_dir=str(tmp_path / "logs"))
+    files.on_create()
+    for name in ("a", "b/../c"):
+        files.update(LogStartEvent(name))
+        files.update(LogWriteEvent(name, Severity.ERROR, "one\ntwo", NOON))
+        files.update(LogEndEvent(name))
+    files.on_destroy()
+
+    (folder,) = (tmp_path / "logs").iterdir()
+    datetime.strptime(folder.name, "%Y-%m-%d.%H.%M.%S").astimezone()
+    assert sorted(path.name for path in folder.iterdir()) == ["a.log", "b%2F..%2Fc.log"]
+    assert (folder / "a.log").read_text(encoding="utf-8") == (
+        "[2026-01-01 12:00:00.000] ERROR - one\n[2026-01-01 12:00:00.000] ERROR - two\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "left"), [(10, ["new", "young.txt"]), (-1, ["empty", "new", "old", "young.txt"])]
+)
+def test_old_files_are_removed_with_folders_that_are_empty_then(
+    tmp_path: Path, days: int, left: list[str]
+) -> None:
+    for folder, age in (("old", 11), ("new", 9)):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "task.log"
+        path.touch()
+        then = datetime.now(UTC).timestamp() - age * DAY
+        os.utime(path, (then, then))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "young.txt").touch()
+    files = FileLogger(base_log_dir=str(tmp_path), retention_days=days)
+    files.on_create()
+
+    files.on_destroy()
+
+    names = sorted(path.name for path in tmp_path.iterdir() if not path.name[0].isdigit())
+    assert names == left
+
+
+def test_two_runs_in_a_second_have_a_folder_each(tmp_path: Path) -> None:
+    for _ in range(3):
+        FileLogger(base_log_dir=str(tmp_path)).on_create()
+
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_checkpoint_file_is_made_with_its_folder_replaced_and_cleared(tmp_path: Path) -> None:
+    keeper = FileCheckpointer(checkpoint_dir=str(tmp_path / "deep" / "er"))
+    with pytest.raises(NoCheckpointAvailableError):
+        keeper.read_checkpoint("a/b")
+
+    keeper.write_checkpoint("a/b", CheckpointContents("a/b", {"P": {"x"}}))
+    content = CheckpointContents("a/b", {"C": {"x", "y"}, "F": {"z"}}, {"n": [1]})
+    keeper.write_checkpoint("a/b", content)
+
+    assert keeper.read_checkpoint("a/b") == content
+    assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["a%2Fb.json"]
+    keeper.clear_checkpoint("a/b")
+    keeper.clear_checkpoint("a/b")
+    with pytest.raises(NoCheckpointAvailableError):
+        keeper.read_checkpoint("a/b")
+
+
+class Batches(Logger):
+    """Is told of events, and tells of the first."""
+
+    def update(self, evt: SerializableLogEvent) -> None:
+        SEEN.append(evt.name)
+        COME.set()
+
+
+SEEN: list[str] = []
+COME = Event()
+
+
+def test_an_event_is_passed_on_at_once_and_the_next_when_the_interval_is_over_or_the_job() -> None:
+    SEEN.clear()
+    config = JobConfig(loggers_interval_seconds=1e6)
+    observers = Observers(config, Plugins((Batches(),)), lambda: CheckpointContents("job"))
+    observers.start(restarted=False)
+
+    observers.said(LogStartEvent("first"))
+    assert COME.wait(60)
+    observers.said(LogStartEvent("second"))
+    observers.said(LogStartEvent("third"))
+    assert SEEN == ["first"]
+    observers.finish("on_success")
+    observers.close()
+
+    assert SEEN == ["first", "second", "third"]
+
+
+# -- output --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_what_ends_with_a_line_feed_however_it_is_written() -> None:
+    said: list[str] = []
+    out = stream(1, said.append)
+
+    print("a", end="", file=out)
+    print("b", 1, file=out)
+    print("\n \t\n", file=out)
+    out.buffer.write("ü\nrest".encode())
+    assert said == ["ab 1", "ü"]
+    out.close()
+
+    assert said == ["ab 1", "ü", "rest"]
+    assert out.closed
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(RichProgressBar())
+
+    lines = [line.rpartition(" after ")[0] or line for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "a\N{REPLACEMENT CHARACTER}: running",
+        "a\N{REPLACEMENT CHARACTER}: tried again later",
+        "a\N{REPLACEMENT CHARACTER}: running (attempt 2)",
+        "a\N{REPLACEMENT CHARACTER}: failed (attempt 2)",
+        "b: not run",
+    ]
+
+
+class Terminal(StringIO):
+    """Takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_table_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    bar = RichProgressBar()
+    bar.on_create()
+    show(bar)
+    bar.on_destroy()
+
+    last = terminal.getvalue().rpartition("task")[2]
+    for text in ("failed", "2", "the last line", "b", "not run", "1 failed, 1 not run"):
+        assert text in last
+    assert "\x07" not in last
+    assert "the first line" not in last
+
+
+def show(bar: RichProgressBar) -> None:
+    """Tell of a task that fails twice, and of one that waits for it."""
+    state = ExecutionState
+    bar.update(ExecutionStateTransition("b", state.INIT, state.PENDING))
+    moves = (state.INIT, state.PENDING, state.RUNNING, state.PENDING, state.RUNNING, state.FAILED)
+    for before, after in pairwise(moves):
+        bar.update(ExecutionStateTransition("a\x07", before, after))
+    bar.on_log(LogWriteEvent("a\x07", Severity.INFO, "the first line\nthe last line", NOON))
+    bar.update(ExecutionStateTransition("b", state.PENDING, state.DEFAULTED))

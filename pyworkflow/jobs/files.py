@@ -26,7 +26,12 @@ def read(path: Path, root: Path, substitutions: Substitutions, problems: Problem
         problems: Where to note what is wrong.
     """
     files = _Files(root.resolve(), substitutions, problems)
-    files.add(path, None, ())
+    try:
+        found = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, or a NUL character
+        problems.add(f"{str(path)!r} cannot be followed: {error}")
+        return None
+    files.add(found, None, ())
     if not files.complete:
         return None
     first, *others = files.tables
@@ -46,15 +51,14 @@ class _Files:
         self._problems = problems
         self._done: set[Path] = set()
 
-    def add(self, path: Path, place: Place | None, chain: tuple[Path, ...]) -> None:
+    def add(self, found: Path, place: Place | None, chain: tuple[Path, ...]) -> None:
         """Add a file after those that it includes.
 
         Args:
-            path: Of the file.
+            found: Its path, all symbolic links followed.
             place: Where it is named.
             chain: The files that lead to it, each included by the one before.
         """
-        found = path.resolve()
         if found in chain:
             cycle = " -> ".join(map(self._name, (*chain[chain.index(found) :], found)))
             self._refuse(f"the files include each other: {cycle}", place)

@@ -22,6 +22,8 @@ from pyworkflow.jobs.nodes import shown
 DIRECTORIES = ("tasks", "extensions", "loggers")
 """Folders of the root that are looked through if they are there."""
 
+_NO_MODULES = ("__init__.py", "__main__.py", "__pycache__")
+
 PREFIX = "pyworkflow_job_"
 """What the names of modules begin with that were imported from a folder."""
 
@@ -65,12 +67,10 @@ def search(
             found.append((path, Problem(f"there is no folder {name!r}", shown(path))))
     for index, name in enumerate(packages):
         path = ("config", "extension_packages", index)
-        folders = _folders_of(name)
-        if not folders:
+        if (top := _place_of(name.partition(".")[0])) is None:
             found.append((path, Problem(f"there is no package {name!r}", shown(path))))
-        for folder in folders:
-            names = [name, *_modules(folder, name)]
-            found += (((), problem) for problem in _import_modules(names, folder, root))
+        else:
+            found += (((), problem) for problem in _import_package(name, top, root))
     return found
 
 
@@ -82,7 +82,7 @@ def _import_folder(folder: Path, root: Path) -> list[Problem]:
         if problem is not None:
             sys.modules.pop(name, None)
             return [problem]
-    return _import_modules(_modules(folder, name), folder, root)
+    return _import_modules(folder, name, folder, root)
 
 
 def _make_package(name: str, folder: Path) -> ModuleType:
@@ -99,37 +99,52 @@ def _make_package(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _folders_of(package: str) -> list[Path]:
-    """Return where an installed package is; nothing if there is none."""
+def _place_of(package: str) -> Path | None:
+    """Return where an installed package is; None if there is none."""
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return []
+    except ValueError:  # a module that was not imported in the usual way, such as __main__
+        return None
     places = None if spec is None else spec.submodule_search_locations
-    return [Path(place).resolve() for place in places or ()]
+    return next((Path(place).resolve() for place in places or ()), None)
 
 
-def _modules(folder: Path, package: str) -> Iterator[str]:
+def _import_package(name: str, top: Path, root: Path) -> list[Problem]:
+    problem = _attempt(partial(importlib.import_module, name), top, root)
+    if problem is not None:
+        return [problem]
+    folders: Iterable[str] = getattr(sys.modules[name], "__path__", ())
+    return [
+        problem
+        for folder in folders
+        for problem in _import_modules(Path(folder).resolve(), name, top, root)
+    ]
+
+
+def _import_modules(folder: Path, package: str, top: Path, root: Path) -> list[Problem]:
+    """Import the modules in a folder and in the folders in it; return what is wrong with them."""
+    try:
+        names = list(_modules(folder, package, {folder}))
+    except OSError as error:
+        return [Problem(f"cannot be read: {error.strerror}", file=str(error.filename))]
+    found = (_attempt(partial(importlib.import_module, name), top, root) for name in names)
+    return [problem for problem in found if problem is not None]
+
+
+def _modules(folder: Path, package: str, seen: set[Path]) -> Iterator[str]:
     """Yield the names of the modules in a folder and in the folders in it, in the order of their names."""
     for path in sorted(folder.iterdir()):
-        if not path.stem.isidentifier() or path.name in (
-            "__init__.py",
-            "__main__.py",
-            "__pycache__",
-        ):
-            continue
         name = f"{package}.{path.stem}"
+        if not path.stem.isidentifier() or path.name in _NO_MODULES:
+            continue
         if path.suffix == ".py" and path.is_file():
             yield name
-        elif path.is_dir() and not path.suffix:
+        # A link may lead to where we are.
+        elif path.is_dir() and not path.suffix and (real := path.resolve()) not in seen:
+            seen.add(real)
             if (path / "__init__.py").is_file():
                 yield name
-            yield from _modules(path, name)
-
-
-def _import_modules(names: Iterable[str], folder: Path, root: Path) -> list[Problem]:
-    found = (_attempt(partial(importlib.import_module, name), folder, root) for name in names)
-    return [problem for problem in found if problem is not None]
+            yield from _modules(path, name, seen)
 
 
 def _attempt(load: Callable[[], ModuleType], folder: Path, root: Path) -> Problem | None:

@@ -140,6 +140,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
+        self._keys: set[tuple[object, ...]] = set()
         self._untold = 0
 
     def __bool__(self) -> bool:
@@ -151,9 +152,12 @@ class Problems:
         self.take(Problem(message, shown(path), *where))
 
     def take(self, problem: Problem) -> None:
-        """Note a problem that is made already. What was noted before is left out."""
-        if problem in self._found:
+        """Note a problem that is made already. What is wrong with a value in two ways is told in one, the first."""
+        place = (problem.path, problem.file, problem.line, problem.column)
+        key = place if problem.line else (*place, problem.message)
+        if key in self._keys:
             return
+        self._keys.add(key)
         if len(self._found) < MAX_PROBLEMS:
             self._found.append(problem)
         else:

@@ -46,19 +46,15 @@ class _Classes:
     def check(self, path: tuple[str, ...], name: str, parameters: Mapping[str, Json]) -> None:
         if not name:
             return  # that it has none is told already
-        section = path[0]
-        registry = self._classes[section.removesuffix("s")]
+        registry = self._classes[path[0].removesuffix("s")]
         try:
             found = registry.get(name)
         except UnknownPluginError as error:
-            self._unknown(str(error), similar(name, registry), path)
+            question = similar(name, registry)
+            told = f"unknown {registry.kind} {name!r}; {question}" if question else str(error)
+            self._note(told, key_path(self._table, path, "task" if path[0] == "tasks" else "name"))
             return
         self._parameters(found, parameters, (*path, "parameters"))
-
-    def _unknown(self, told: str, question: str, path: tuple[str, ...]) -> None:
-        field = "task" if path[0] == "tasks" else "name"
-        named = key_path(self._table, path, field)
-        self._note(f"{told}; {question}" if question else told, named)
 
     def _parameters(
         self, found: type[BaseModel], parameters: Mapping[str, Json], path: tuple[str, ...]
@@ -69,19 +65,24 @@ class _Classes:
             for detail in error.errors(
                 include_url=False, include_context=False, include_input=False
             ):
-                self._invalid(found, detail["type"], detail["msg"], (*path, *detail["loc"]))
+                self._invalid(found, detail["type"], detail["msg"], path, detail["loc"])
         except Exception as error:  # validators are the user's code, and may raise anything
             self._note(f"{found.__name__} raised {type(error).__name__}: {error}", path)
 
-    def _invalid(self, found: type[BaseModel], kind: str, message: str, path: Path) -> None:
+    def _invalid(
+        self, found: type[BaseModel], kind: str, message: str, path: Path, where: Path
+    ) -> None:
+        message = message.removeprefix("Value error, ")
         if kind == "extra_forbidden":
-            known = list(found.model_fields)
-            hint = similar(str(path[-1]), known)
-            there = f"{found.__name__} takes {', '.join(known) or 'none'}"
-            message = f"unknown parameter; {hint or there}"
+            # Of what a model inside another takes, its class says nothing here.
+            known = list(found.model_fields) if len(where) == 1 else []
+            hint = similar(str(where[-1]), known)
+            there = f"{found.__name__} takes {', '.join(known)}" if known else ""
+            message = "; ".join(filter(None, ("unknown parameter", hint or there)))
         elif kind == "missing":
             message = f"the parameter is missing: {found.__name__} needs it"
-        self._note(message[:1].lower() + message[1:], path, key=kind == "extra_forbidden")
+        told = message[:1].lower() + message[1:]
+        self._note(told, (*path, *where), key=kind == "extra_forbidden")
 
     def _note(self, message: str, path: Path, *, key: bool = False) -> None:
         self._problems.add(message, place_of(self._table, path, key=key), path)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.jobs.definition import JobDefinition
-from pyworkflow.jobs.errors import JobError
 from pyworkflow.similar import similar
 
 
@@ -32,15 +32,15 @@ def select(
         run_from: Tasks that run with all that depends on them; nothing else does.
 
     Raises:
-        JobError: The job has no task of a name, or nothing would run.
+        InvalidRequestError: The job has no task of a name, or nothing would run.
     """
     skipped, last, first = (tuple(dict.fromkeys(names)) for names in (skip, run_to, run_from))
     for option, names in (("skip", skipped), ("run-to", last), ("run-from", first)):
         for name in names:
             if name not in job.tasks:
                 question = similar(name, job.tasks)
-                told = f"{option}: the job has no task {name!r}"
-                raise JobError(f"{told}; {question}" if question else told)
+                told = f"the job has no task {name!r}"
+                raise InvalidRequestError(option, f"{told}; {question}" if question else told)
     chosen = set(job.tasks) - set(skipped)
     if last:
         chosen &= _reached(last, lambda name: job.tasks[name].dependencies)
@@ -48,7 +48,7 @@ def select(
         followers = _followers(job)
         chosen &= _reached(first, followers.__getitem__)
     if not chosen:
-        raise JobError("no task of the job is left to run")
+        raise InvalidRequestError("selection", "no task of the job is left to run")
     return Selection(
         tuple(name for name in job.tasks if name in chosen),
         tuple(name for name in job.tasks if name not in chosen),

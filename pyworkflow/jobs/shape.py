@@ -208,7 +208,9 @@ class _Shape:
                     f"is the same as {given[0]}: only one may be there", (*path, given[1]), key=True
                 )
             value = node.get(given[0]) if given else None
-            if value is not None:
+            if value is not None and field.required and plain(value) == "":
+                self._note("must be the name of a class", (*path, given[0]))
+            elif value is not None:
                 self._convert(fields, field, value, (*path, given[0]))
             elif field.required:
                 self._note(f"needs the key {names[0]!r}", path, key=True)

@@ -22,6 +22,8 @@ class Protocol(Enum):
 
 
 class Details(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     protocol: Protocol = Protocol.HTTPS
     base_url: str
 

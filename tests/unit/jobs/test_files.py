@@ -240,6 +240,13 @@ def test_a_job_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refused(tmp_path) == "job.yaml cannot be read: line 2 is no UTF-8"
 
 
+def test_a_job_file_whose_path_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "round.yaml").symlink_to(tmp_path / "round.yaml")
+
+    assert "round.yaml" in refused(tmp_path, "round.yaml")
+    assert "cannot be followed" in refused(tmp_path, "a\0b.yaml")
+
+
 def test_a_mark_of_bytes_and_windows_line_ends_are_read(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_bytes(dedent("\ufeffa: 1\r\nb:\r\n  - x\r\n").encode())
 

@@ -163,11 +163,39 @@ def test_packages_are_imported_with_all_their_modules(
     find(tmp_path, (), ["jobpack"])
 
     assert {"jobpack", "jobpack.a", "jobpack.sub", "jobpack.sub.b"} <= set(sys.modules)
-    assert refused(tmp_path, packages=("jobpack.no", "no_such_package.x", "jobpack.a")) == [
-        "config.extension_packages[0]: there is no package 'jobpack.no'",
-        "config.extension_packages[1]: there is no package 'no_such_package.x'",
-        "config.extension_packages[2]: there is no package 'jobpack.a'",
-    ]
+
+
+def test_packages_that_cannot_be_imported_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = write(
+        tmp_path / "site",
+        {"jobpack/__init__.py": "", "jobpack/bad/__init__.py": "\n1 / 0", "jobpack/bad/x.py": ""},
+    )
+    monkeypatch.syspath_prepend(str(site))
+
+    missing, main, unknown, broken = refused(
+        tmp_path, packages=("no_such_package.x", "__main__", "jobpack.no", "jobpack.bad.x")
+    )
+
+    assert missing == "config.extension_packages[0]: there is no package 'no_such_package.x'"
+    assert main == "config.extension_packages[1]: there is no package '__main__'"
+    assert unknown.endswith("cannot be imported: ModuleNotFoundError: No module named 'jobpack.no'")
+    assert (
+        broken
+        == f"{site}/jobpack/bad/__init__.py:2: cannot be imported: ZeroDivisionError: division by zero".replace(
+            f"{tmp_path}/", ""
+        )
+    )
+
+
+def test_a_link_to_a_folder_around_it_is_followed_once(tmp_path: Path) -> None:
+    write(tmp_path, {"tasks/one.py": "", "tasks/inner/two.py": ""})
+    (tmp_path / "tasks/inner/around").symlink_to(tmp_path / "tasks")
+
+    find(tmp_path)
+
+    assert [name for name in found() if name] == ["inner", "inner.two", "one"]
 
 
 def test_all_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Path) -> None:

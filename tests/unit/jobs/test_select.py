@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.jobs.definition import JobDefinition, TaskDefinition
-from pyworkflow.jobs.errors import JobError
 from pyworkflow.jobs.select import Selection, select
 
 # a -> b -> d, a -> c -> d, and e alone.
@@ -44,12 +44,12 @@ def test_a_task_runs_if_every_option_lets_it(options: dict[str, list[str]], run:
         ({"skip": ["bb"]}, "skip: the job has no task 'bb'; did you mean 'b'?"),
         ({"run_to": ["xyz"]}, "run-to: the job has no task 'xyz'"),
         ({"run_from": [""]}, "run-from: the job has no task ''"),
-        ({"run_to": ["b"], "run_from": ["c"]}, "no task of the job is left to run"),
-        ({"skip": list("abcde")}, "no task of the job is left to run"),
+        ({"run_to": ["b"], "run_from": ["c"]}, "selection: no task of the job is left to run"),
+        ({"skip": list("abcde")}, "selection: no task of the job is left to run"),
     ],
 )
 def test_what_cannot_be_selected_is_refused(options: dict[str, list[str]], told: str) -> None:
-    with pytest.raises(JobError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         select(JOB, **options)
 
     assert str(caught.value) == told

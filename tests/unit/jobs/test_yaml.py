@@ -1,6 +1,5 @@
 """Job files as YAML: what is read, and what is refused with its place."""
 
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -209,11 +208,10 @@ def test_an_alias_that_cannot_be_is_refused(text: str, told: str) -> None:
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_grows() -> None:
-    told, seconds, peak = measured(BOMB)
+    told, peak = measured(BOMB)
 
     assert len(BOMB) < 600
     assert "has more than 100000 values, those of aliases included" in told
-    assert seconds < 1
     assert peak < 5e6
 
 
@@ -228,16 +226,14 @@ def test_levels_behind_aliases_count() -> None:
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 20_000, "- " * 20_000, "a: " + "{b: " * 20_000])
 def test_deep_nesting_is_refused_at_once(text: str) -> None:
-    told, seconds, peak = measured(text)
+    told, peak = measured(text)
 
     assert "is nested deeper than 64 levels" in told
-    assert seconds < 1
     assert peak < 5e6
 
 
-@pytest.mark.parametrize("text", ["- a\n" * (MAX_SIZE // 4), f"[{'a,' * (MAX_SIZE // 2 - 1)}]"])
-def test_a_large_flat_list_is_refused_with_little_memory(text: str) -> None:
-    told, _, peak = measured(text)
+def test_a_large_flat_list_is_refused_with_little_memory() -> None:
+    told, peak = measured("- a\n" * (MAX_SIZE // 4))
 
     assert "has more than 100000 values" in told
     assert peak < 50e6
@@ -299,12 +295,10 @@ def test_the_tables_of_pyyaml_are_left_alone() -> None:
     assert yaml.safe_load("a: $VAR{x}\nb: no") == {"a": "$VAR{x}", "b": False}
 
 
-def measured(text: str) -> tuple[str, float, int]:
-    """Return what is told of a text, the seconds of processor time and the bytes that it took."""
+def measured(text: str) -> tuple[str, int]:
+    """Return what is told of a text, and how many bytes that took at most."""
     tracemalloc.start()
-    began = time.process_time()
     try:
-        told = str(refused(text)[-1])
-        return told, time.process_time() - began, tracemalloc.get_traced_memory()[1]
+        return str(refused(text)[-1]), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

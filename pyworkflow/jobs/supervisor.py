@@ -18,7 +18,15 @@ from typing import Protocol
 from pyworkflow.clock import SystemClock, to_datetime
 from pyworkflow.codec import encode
 from pyworkflow.errors import PayloadError
-from pyworkflow.jobs.channel import Asked, Assignment, Ended, Lines, Said, read_message
+from pyworkflow.jobs.channel import (
+    LONGEST_LINE,
+    Asked,
+    Assignment,
+    Ended,
+    Lines,
+    Said,
+    read_message,
+)
 from pyworkflow.jobs.eventbus.log import LogWriteEvent, Severity
 from pyworkflow.jobs.forkserver import EXIT, FORK, REQUEST, Setting
 from pyworkflow.jobs.shared import Answer, Changes, SharedStore
@@ -70,7 +78,7 @@ class _Stream:
         self.fd = fd
         self.attempt = attempt
         self.severity = severity
-        self.lines = Lines()
+        self.lines = Lines(None if severity is None else LONGEST_LINE)
 
 
 class Supervisor:
@@ -250,6 +258,8 @@ class Supervisor:
             self._send(attempt, assignment)
         except OSError as error:
             self._say(attempt, Severity.ERROR, f"no OS process for the task: {error}")
+            with suppress(OSError):  # if there is one all the same, this ends it
+                control.shutdown(socket.SHUT_RDWR)
         finally:
             theirs.close()
             os.close(out_end)

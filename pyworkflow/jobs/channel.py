@@ -69,15 +69,26 @@ read_answer: Callable[[bytes], Answer] = reader(Answer)
 read_message: Callable[[bytes], Message] = reader(Message)
 
 
-class Lines:
-    """Makes lines of the bytes that come in pieces."""
+LONGEST_LINE = 1024 * 1024
+"""Bytes of a line that is printed; a longer one is taken for several."""
 
-    def __init__(self) -> None:
+
+class Lines:
+    """Makes lines of the bytes that come in pieces.
+
+    Args:
+        longest: Bytes of a line at most; None for any length.
+    """
+
+    def __init__(self, longest: int | None = None) -> None:
         self._rest = b""
+        self._longest = longest
 
     def add(self, piece: bytes) -> list[bytes]:
         """Return the lines that are whole now."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
+        if self._longest is not None and len(self._rest) > self._longest:
+            whole.append(self.rest())
         return whole
 
     def rest(self) -> bytes:

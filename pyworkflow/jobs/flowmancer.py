@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Collection, Sequence
@@ -102,6 +103,8 @@ class Flowmancer:
             logging.basicConfig(level=logging.DEBUG)
         try:
             report = self._run(arguments, default_jobdef_path)
+        except KeyboardInterrupt:  # before anything ran
+            sys.exit(SIGNALED + signal.SIGINT)
         except JobDefinitionError as error:
             if raise_exception_on_failure:
                 raise

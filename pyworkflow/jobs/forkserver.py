@@ -62,6 +62,7 @@ class _Server:
         self._children: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
         self._clock = SystemClock()
+        self._exits = b""
 
     def serve(self) -> None:
         """Fork and tell, until the driver is gone."""
@@ -74,12 +75,15 @@ class _Server:
             selector.register(woken, selectors.EVENT_READ)
             inside = [wake.fileno(), woken.fileno(), selector.fileno()]
             while True:
-                for key, _ in selector.select():
+                for key, ready in selector.select():
                     if key.fileobj is woken:
                         woken.recv(4096)
                         self._reap()
-                    elif not self._request(inside):
+                    elif ready & selectors.EVENT_READ and not self._request(inside):
                         return
+                # The driver may be busy with sending: whoever waited for it here would wait for each other.
+                unsent = selectors.EVENT_WRITE if self._tell() else 0
+                selector.modify(self._driver, selectors.EVENT_READ | unsent)
 
     def kill(self) -> None:
         """End all that was forked, and what that has started."""
@@ -103,24 +107,40 @@ class _Server:
 
     def _fork(self, number: int, fds: list[int], inside: list[int]) -> None:
         server = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _be_child(server, fds, [self._driver.fileno(), *inside], self._clock)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(fds[-1], f"no OS process for the task: {error}\n".encode())
+            self._exits += EXIT.pack(number, os.EX_OSERR)
+        else:
+            if pid == 0:
+                _be_child(server, fds, [self._driver.fileno(), *inside], self._clock)
+            self._children[number] = pid
+            self._numbers[pid] = number
         for fd in fds:
             os.close(fd)
-        self._children[number] = pid
-        self._numbers[pid] = number
 
     def _reap(self) -> None:
         while self._children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            number = self._numbers.pop(pid)
+            number = self._numbers.pop(pid, None)
+            if number is None:
+                continue  # a module that was imported has started it
             del self._children[number]
             code = os.waitstatus_to_exitcode(status)
-            with suppress(ConnectionError):  # without a driver, the next request ends the server
-                self._driver.sendall(EXIT.pack(number, code))
+            self._exits += EXIT.pack(number, code)
+
+    def _tell(self) -> bytes:
+        """Tell the driver which processes have ended; return what it cannot take now."""
+        if self._exits:
+            with suppress(
+                BlockingIOError, ConnectionError
+            ):  # without a driver, the next read tells
+                sent = self._driver.send(self._exits, socket.MSG_DONTWAIT)
+                self._exits = self._exits[sent:]
+        return self._exits
 
 
 def _signal(pid: int, number: int) -> None:

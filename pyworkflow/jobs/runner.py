@@ -250,14 +250,18 @@ class _Run:
         threading.Thread(target=self._work, args=[worker], name="pyworkflow-job").start()
         threading.Thread(target=self._wait, daemon=True, name="pyworkflow-job-end").start()
         interrupted: int | None = None
+        error: BaseException | None = None
         while (news := self._news.get()) is not None:
             if isinstance(news, BaseException):
-                raise news
-            if isinstance(news, int):
+                error = error or news
+                worker.stop()
+            elif isinstance(news, int):
                 interrupted = interrupted or news
             # Called again, `stop` waits for nothing any more.
             worker.stop()
             supervisor.abort()
+        if error is not None:
+            raise error
         if interrupted is not None:
             with suppress(PyworkflowError):
                 self._backend.cancel_process(
@@ -270,7 +274,7 @@ class _Run:
             worker.run()
         except BaseException as error:  # told to the main thread, which waits for it
             self._news.put(error)
-        else:
+        finally:
             self._news.put(None)
 
     def _wait(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pyworkflow.jobs.channel import Lines
+from pyworkflow.jobs.channel import LONGEST_LINE, Lines
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -23,7 +23,7 @@ class _Sink(io.BufferedIOBase):
         self.name = fd
         self._fd = fd
         self._tell = tell
-        self._lines = Lines()
+        self._lines = Lines(LONGEST_LINE)
         self._lock = Lock()
 
     def writable(self) -> bool:

@@ -18,7 +18,15 @@ from typing import Protocol
 from pyworkflow.clock import SystemClock, to_datetime
 from pyworkflow.codec import encode
 from pyworkflow.errors import PayloadError
-from pyworkflow.jobs.channel import Asked, Assignment, Ended, Lines, Said, read_message
+from pyworkflow.jobs.channel import (
+    LONGEST_LINE,
+    Asked,
+    Assignment,
+    Ended,
+    Lines,
+    Said,
+    read_message,
+)
 from pyworkflow.jobs.eventbus.log import LogWriteEvent, Severity
 from pyworkflow.jobs.forkserver import EXIT, FORK, REQUEST, Setting
 from pyworkflow.jobs.shared import Answer, Changes, SharedStore
@@ -70,7 +78,7 @@ class _Stream:
         self.fd = fd
         self.attempt = attempt
         self.severity = severity
-        self.lines = Lines()
+        self.lines = Lines(None if severity is None else LONGEST_LINE)
 
 
 class Supervisor:
@@ -165,7 +173,7 @@ class Supervisor:
         if self._process is not None:
             self._process.wait()
         for attempt in list(self._attempts.values()):
-            self._finish(attempt, -signal.SIGKILL)
+            self._finish(attempt, "its process was ended with the job", clean=False)
         self._selector.close()
         self._wake.close()
         self._woken.close()
@@ -204,7 +212,8 @@ class Supervisor:
         exits, self._exits = self._exits[:whole], self._exits[whole:]
         for number, code in EXIT.iter_unpack(exits):
             if attempt := self._attempts.get(number):
-                self._finish(attempt, code)
+                told = f"its process ended with {exit_of(code)}"
+                self._finish(attempt, told, clean=code == 0)
 
     def _lose_server(self) -> None:
         """Give up what runs; the next attempt gets a new server."""
@@ -214,8 +223,7 @@ class Supervisor:
             self._server = None
         code = None if self._process is None else self._process.wait()
         for attempt in list(self._attempts.values()):
-            attempt.ended = Ended("failed", f"the fork server ended with {exit_of(code)}")
-            self._finish(attempt, 0)
+            self._finish(attempt, f"the fork server ended with {exit_of(code)}", clean=False)
 
     def _request(self, number: int, wanted: int, fds: list[int]) -> None:
         server = self._server or self._start_server()
@@ -250,6 +258,8 @@ class Supervisor:
             self._send(attempt, assignment)
         except OSError as error:
             self._say(attempt, Severity.ERROR, f"no OS process for the task: {error}")
+            with suppress(OSError):  # if there is one all the same, this ends it
+                control.shutdown(socket.SHUT_RDWR)
         finally:
             theirs.close()
             os.close(out_end)
@@ -320,8 +330,14 @@ class Supervisor:
         now = to_datetime(self._clock.now())
         self._tell(LogWriteEvent(attempt.name, severity, text, now))
 
-    def _finish(self, attempt: _Attempt, code: int) -> None:
-        """Tell how an attempt ended whose process has ended, after all that it had said."""
+    def _finish(self, attempt: _Attempt, told: str, *, clean: bool) -> None:
+        """Tell how an attempt ended whose process has ended, after all that it had said.
+
+        Args:
+            attempt: The attempt.
+            told: How its process ended.
+            clean: Whether that is as it should be.
+        """
         for stream in list(attempt.streams.values()):
             while self._read(stream):
                 pass
@@ -335,9 +351,9 @@ class Supervisor:
         attempt.control.close()
         del self._attempts[attempt.number]
         ended = attempt.ended
-        if ended is None or code:
-            ended = Ended("failed", f"its process ended with {exit_of(code)}", None, "ProcessDied")
-            self._say(attempt, Severity.CRITICAL, f"{ended.reason}; on_destroy was not called")
+        if ended is None or not clean:
+            ended = Ended("failed", told, None, "ProcessDied")
+            self._say(attempt, Severity.CRITICAL, f"{told}; on_destroy was not called")
         attempt.report(ended, self._shared.take(str(attempt.number)))
 
 

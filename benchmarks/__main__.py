@@ -63,7 +63,7 @@ def main(given: list[str] | None = None) -> None:
         peers = catalog(postgresql) if options.peers else []
         if options.only:
             peers = [peer for peer in peers if peer.name in options.only]
-        versions, absent = available(peers)
+        versions, _ = available(peers)
         crowds = [CROWD, SLOW_CROWD] if options.slow else [CROWD]
         # A run that is smaller than usual is there to try the benchmarks, not the store.
         crowds = crowds if options.processes >= 1000 else []
@@ -73,9 +73,10 @@ def main(given: list[str] | None = None) -> None:
             if not options.stores or s.name.lower() in options.stores.lower().split(",")
         ]
         bench = Bench(stores, list(versions), options.processes, crowds)
-        sections = [
-            measured(bench, work, options.repeat, versions, absent) for work in options.works
-        ]
+        sections = []
+        for work in options.works:
+            _, absent = available([peer for peer in peers if work in peer.works])
+            sections.append(measured(bench, work, options.repeat, versions, absent))
     print(markdown(sections))
     publish(options.out, sections)
 
@@ -87,7 +88,6 @@ def measured(
     print(TITLES[work], file=sys.stderr, flush=True)
     contestants = bench.contestants(work)
     results, failed = in_turns(contestants, repeat, may_fail=(MissingError,), log=sys.stderr)
-    takes_part = work in ("w1", "w2", "w3")
     lines = [
         PeerLine(
             system=peer.name,
@@ -98,6 +98,7 @@ def measured(
             beside=peer.beside,
         )
         for peer, number in versions.items()
+        if work in peer.works
     ]
     return Section(
         work=work,
@@ -105,8 +106,8 @@ def measured(
         machine=machine(),
         size=f"{bench.size(work)}; {'one run' if repeat == 1 else f'medians of {repeat} runs'}",
         results=results,
-        peers=lines if takes_part else [],
-        missing=[*absent, *failed] if takes_part else [],
+        peers=lines,
+        missing=[*absent, *failed],
     )
 
 

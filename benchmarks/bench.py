@@ -6,7 +6,7 @@ from benchmarks import replayed, workloads
 from benchmarks.crowd import large_crowd
 from benchmarks.measure import LIMIT, OURS, Contestant, Values
 from benchmarks.peers import running
-from benchmarks.peers.catalog import Peer
+from benchmarks.peers.catalog import NO_STORE, Peer
 from benchmarks.stores import Store
 from benchmarks.work import order
 
@@ -44,8 +44,8 @@ class Bench:
         ours: Callable[[Store], Iterator[Contestant]] = getattr(self, work)
         for store in self.stores:
             yield from ours(store)
-        if work in ("w1", "w2", "w3"):
-            for peer in self.peers:
+        for peer in self.peers:
+            if work in peer.works:
                 yield Contestant(peer.name, peer.store, self._peer(peer, work))
 
     def _peer(self, peer: Peer, work: str) -> Callable[[], Values]:
@@ -53,6 +53,8 @@ class Bench:
 
     def peer_count(self, peer: Peer, work: str) -> int:
         """Return how many processes or activities a peer does in a run."""
+        if work == "w7":
+            return self.replayed
         return min(peer.most, max(self.count // 10, 2) if work == "w3" else self.count)
 
     def size(self, work: str) -> str:
@@ -65,9 +67,14 @@ class Bench:
             "w4": f"{self.count * 5:,} open processes; larger crowds, named with their store, once",
             "w5": f"{self.long:,} activities",
             "w6": f"{self.count:,} processes",
-            "w7": f"{self.long:,} activities; {self.count:,} of them at once",
+            "w7": f"{self.long:,} activities, {self.replayed:,} to replay; {self.count:,} at once",
         }
         return sizes[work]
+
+    @property
+    def replayed(self) -> int:
+        """How many activities the histories have that are replayed."""
+        return 5 * self.long // replayed.EVENTS_EACH
 
     def w1(self, store: Store) -> Iterator[Contestant]:
         """Many processes of three activities."""
@@ -164,7 +171,7 @@ class Bench:
             return {"step": first * 1e6, "late": last / first}
 
         def alone() -> Values:
-            early, late, whole = replayed.chain(5 * self.long)
+            early, late, whole = replayed.chain(self.replayed)
             fan, wide = replayed.fan(self.count), replayed.fan(10 * self.count)
             return {
                 "decision": early * 1e6,
@@ -176,7 +183,7 @@ class Bench:
 
         yield Contestant(OURS, store.name, ours)
         if not store.is_shared:
-            yield Contestant(OURS, "no store", alone)
+            yield Contestant(OURS, NO_STORE, alone)
 
 
 def once(store: Store, size: int) -> Callable[[], Values]:

@@ -56,7 +56,7 @@ QUANTITIES = {
     "late_decision": Quantity(
         "a decision at 10,000 events / one at the start", more_is_better=False
     ),
-    "replay": Quantity("ms to replay 10,000 events", more_is_better=False),
+    "replay": Quantity("ms to replay 2,500 activities, one after the other", more_is_better=False),
     "gathered": Quantity("µs an activity of many gathered", more_is_better=False),
     "gathered_growth": Quantity(
         "an activity of ten times as many gathered / an activity", more_is_better=False

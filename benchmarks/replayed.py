@@ -54,7 +54,8 @@ class FanWorkflow(ReplayWorkflow):
         return sum(await asyncio.gather(*(self.activity(step, n) for n in range(width))))
 
 
-def _answers(decisions: list[Decision]) -> Iterator[Event]:
+def answers(decisions: list[Decision]) -> Iterator[Event]:
+    """Yield the events of decisions and of the activities that they schedule, up to the next decision."""
     for decision in decisions:
         assert isinstance(decision, ScheduleActivity)  # noqa: S101 - nothing else is asked for
         execution = ActivityExecution(decision.activity, decision.id, decision.input)
@@ -64,8 +65,13 @@ def _answers(decisions: list[Decision]) -> Iterator[Event]:
     yield DecisionStartedEvent()
 
 
-def chain(events: int) -> tuple[float, float, float]:
+EVENTS_EACH = 4
+"""Events of an activity, with the decision that follows it."""
+
+
+def chain(activities: int) -> tuple[float, float, float]:
     """Return the seconds of one of the first and one of the last decisions of a long process, and of one that replays it all."""
+    events = EVENTS_EACH * activities
     history = History([ProcessStartedEvent(), DecisionStartedEvent()])
     seconds: list[float] = []
     while len(history) < events:
@@ -73,7 +79,7 @@ def chain(events: int) -> tuple[float, float, float]:
         began = time.perf_counter()
         decisions = ChainWorkflow().decide(process)
         seconds.append(time.perf_counter() - began)
-        history = history.extended(_answers(decisions))
+        history = history.extended(answers(decisions))
     ChainWorkflow.cache.clear()
     process = Process(ChainWorkflow, "p", events, history=history)
     began = time.perf_counter()
@@ -88,7 +94,7 @@ def fan(width: int) -> float:
     start: list[Event] = [ProcessStartedEvent(), DecisionStartedEvent()]
     began = time.perf_counter()
     decisions = FanWorkflow().decide(Process(FanWorkflow, "p", width, history=start))
-    FanWorkflow().decide(Process(FanWorkflow, "p", width, history=[*start, *_answers(decisions)]))
+    FanWorkflow().decide(Process(FanWorkflow, "p", width, history=[*start, *answers(decisions)]))
     return (time.perf_counter() - began) / width
 
 

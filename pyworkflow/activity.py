@@ -55,6 +55,7 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 YEAR = 365 * 86_400
 
@@ -219,14 +220,14 @@ def _below(cls: type[Activity]) -> list[type]:
     return [base for base in cls.__mro__ if base not in Activity.__mro__]
 
 
-class ActivityFunction(Generic[P, R]):
+class ActivityFunction(Generic[P, R_co]):
     """A function that is an activity: pass it wherever an activity class goes, or call it as the plain function that it is.
 
     A function of one parameter gets the whole input (or its default, if the input is None). One of several gets a list's items by position, or an object's values by name.
     Parameters annotated with a type get their values converted to it.
     """
 
-    def __init__(self, function: Callable[P, R], **settings: Any) -> None:
+    def __init__(self, function: Callable[P, R_co], **settings: Any) -> None:
         self.function = function
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
@@ -249,7 +250,7 @@ class ActivityFunction(Generic[P, R]):
         self.at_most_once: bool = settings.pop("at_most_once", False)
         self._parameters = list(inspect.signature(function).parameters.values())
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the plain function."""
         return self.function(*args, **kwargs)
 

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -179,7 +179,7 @@ class LambdaSWF:
 
 
 @contextmanager
-def serving(swf: LambdaSWF) -> Iterator[str]:
+def serving(swf: LambdaSWF) -> Generator[str]:
     """Serve it in a thread; yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -22,6 +22,7 @@ class Peer(Struct, frozen=True):
         package: The distribution whose version the report names.
         place: Makes an empty store and yields its URL.
         beside: pyworkflow's stores to compare with; the first that was measured counts.
+        works: The workloads that it takes part in.
         most: Processes or activities of a run at most, so that a slow peer does not take an hour.
         note: What to know when reading its figures.
     """
@@ -32,9 +33,13 @@ class Peer(Struct, frozen=True):
     package: str
     place: Place
     beside: tuple[str, ...]
+    works: tuple[str, ...] = ("w1", "w2", "w3")
     most: int = 500
     note: str = ""
 
+
+NO_STORE = "no store"
+"""Where a figure is one of deciding alone."""
 
 ON_DISK = ("SQLite",)
 ON_SERVER = ("PostgreSQL", "SQLite")
@@ -71,7 +76,8 @@ def catalog(postgresql: Callable[[], PostgreSQL]) -> list[Peer]:
             "temporal_program",
             "temporalio",
             servers.temporal,
-            ("memory",),
+            ("memory", NO_STORE),
+            works=("w1", "w2", "w3", "w7"),
             most=300,
             note="development server",
         ),

@@ -75,7 +75,7 @@ class Run(Requests):
         self.now = process.started or EPOCH
         self._reader = Reader()
         self._made: list[Decision] = []
-        self._window = Window([], 0, None)
+        self._window: Window = Window([], 0, None)
         self._main: asyncio.Task[Any] | None = None
         self._patches: dict[str, bool] = {}
         self._cancel_requested = False

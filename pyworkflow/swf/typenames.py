@@ -47,14 +47,12 @@ class TypeNames:
         if "typeFilter" in given:
             told["typeFilter"] = self._of(given["typeFilter"])
         if "decisions" in given:
-            told["decisions"] = [
-                {
-                    key: value | self._split(value) if isinstance(value, dict) else value
-                    for key, value in decision.items()
-                }
-                for decision in given["decisions"]
-            ]
+            told["decisions"] = [self._decision(decision) for decision in given["decisions"]]
         return told
+
+    def _decision(self, decision: Told) -> Told:
+        attributes = {key: value for key, value in decision.items() if key.endswith("Attributes")}
+        return decision | {key: value | self._split(value) for key, value in attributes.items()}
 
     def _split(self, given: Told) -> Told:
         return {key: self._of(given[key]) for key in _TYPES if key in given}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime as DateTime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -51,13 +51,12 @@ class Follower:
 
     def is_alike(self, recorded: Sequence[Decision], decided: Sequence[Decision]) -> bool:
         """Tell whether two lists of decisions mean the same."""
-        return bool(_told(recorded) == _told(decided))
+        return _told(recorded) == _told(decided)
 
 
-def _told(decisions: Sequence[Decision]) -> Json:
+def _told(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
     # Compared as values: 60 and 60.0 are one duration.
-    told: Json = codec.decode(_MADE_UP.sub(b'""', codec.encode(list(decisions))))
-    return told
+    return codec.decode(_MADE_UP.sub(b'""', codec.encode(list(decisions))), list[dict[str, Any]])
 
 
 class Step(Struct, frozen=True):

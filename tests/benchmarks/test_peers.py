@@ -95,8 +95,11 @@ def test_a_program_that_is_nowhere_is_missing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.service
-@pytest.mark.parametrize("work", ["w1", "w2", "w3"])
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: f"{peer.name}-{peer.store}")
+@pytest.mark.parametrize(
+    ("peer", "work"),
+    [(peer, work) for peer in PEERS for work in peer.works],
+    ids=lambda given: f"{given.name}-{given.store}" if isinstance(given, Peer) else given,
+)
 def test_a_peer_gives_its_figures(peer: Peer, work: str) -> None:
     if not running.PYTHON.exists():
         pytest.skip("./do bench --peers makes the environment of the peers")

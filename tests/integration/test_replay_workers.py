@@ -17,7 +17,7 @@ from pyworkflow.decision import CompleteProcess
 from pyworkflow.event import ActivityEvent, DecisionFailedEvent
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
-from pyworkflow.replay import ReplayWorkflow, RunCache
+from pyworkflow.replay import ReplayWorkflow, RunCache, query
 from pyworkflow.result import ProcessCanceled, ProcessCompleted
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.run import Runner
@@ -43,9 +43,15 @@ class OnceWorkflow(ReplayWorkflow):
     activities = (add,)
     cache = RunCache(0)
 
+    heard = 0
+
+    @query
+    def so_far(self) -> int:
+        return self.heard
+
     async def run(self) -> Any:
         try:
-            first = await self.signal("early")
+            first = self.heard = await self.signal("early")
             await self.sleep(3600)
         except asyncio.CancelledError:
             await self.activity(add, 1, 1)
@@ -77,6 +83,8 @@ def test_a_long_chain_is_decided_again_as_a_whole(runner: Runner) -> None:
 def test_a_signal_that_comes_first_and_a_cancellation_that_compensates(runner: Runner) -> None:
     runner.manager.start_process(Process(OnceWorkflow, "p"))
     runner.manager.signal_process("p", "early", 7)
+    # Nobody has decided it yet, and no worker answers.
+    assert runner.manager.query("p", "so_far") == 7
     runner.work()
     runner.manager.cancel_process("p", {"why": 1})
 

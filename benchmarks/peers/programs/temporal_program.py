@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
 with workflow.unsafe.imports_passed_through():
     from benchmarks.peers.programs.common import Json, Stopwatch, order, percentiles, run, stepped
@@ -83,6 +83,13 @@ async def program(work: str, count: int, url: str) -> Json:
                 with Stopwatch() as watch:
                     await (await start(Fan, 1, count=count)).result()
                 return {"each": watch.seconds / count * 1e6}
+            if work == "w7":
+                handle = await start(Steps, 1, steps=count)
+                await handle.result()
+                history = await handle.fetch_history()
+                with Stopwatch() as watch:
+                    await Replayer(workflows=[Steps]).replay_workflow(history)
+                return {"replay": watch.seconds * 1e3}
             latencies = []
             for number in range(count):
                 with Stopwatch() as watch:

@@ -26,7 +26,8 @@ INTRODUCTION = f"""\
 
 `./do bench --peers` measures all this anew and writes this page; `./do bench W1` measures one workload. Figures of different machines
 cannot be compared, ratios of one run can: all that stands in one section was measured in turns. A figure is the median of its runs, a
-ratio the median of the ratios of each turn; [`figures.json`](figures.json) has every run.
+ratio the median of the ratios of each turn; [`figures.json`](figures.json) has every run,
+and [the profile](profile.md) says where the time goes.
 
 Every process has an input of three fields, an activity does nothing and returns three fields, and pyworkflow's program is
 [`work.py`](../../benchmarks/work.py). pyworkflow and what it is compared with on a disk flush every commit, unless a note says otherwise.

@@ -118,10 +118,10 @@ class HistoryCache:
             if known is None or known.process is None:
                 return None
             history = known.decoded()
-            executions = history.open_activities()
-            if len(executions) != 1 or executions[0].id != activity_id:
+            execution = history.sole_activity()
+            if execution is None or execution.id != activity_id:
                 return None
-            known.foreseen = history.extended(happens(executions[0]))
+            known.foreseen = history.extended(happens(execution))
             return structs.replace(known.process, history=known.foreseen)
 
     def have(self, key: int) -> int:

@@ -4,13 +4,18 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import pytest
 
+from pyworkflow.backend.listener import CursorFile, Listener
 from pyworkflow.backend.postgresql import PostgreSQLBackend
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import (
     BackendReadOnlyError,
     BackendUnavailableError,
@@ -84,6 +89,7 @@ class Chaos:
             "use up all connections": self.fill,
             "refuse the password": self.shut_out,
             "lock the processes": self.lock,
+            "make the server read-only": self.make_read_only,
         }
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
@@ -151,6 +157,12 @@ class Chaos:
     def lock(self) -> None:
         with self.server.connect() as admin, admin.transaction():
             admin.execute(f"select from {self.schema}.process for update")
+            time.sleep(0.5)
+
+    def make_read_only(self) -> None:
+        for mode in ("on", "off"):
+            self.admin(f"alter system set default_transaction_read_only = {mode}")
+            self.admin("select pg_reload_conf()")
             time.sleep(0.5)
 
     def strike(self, kind: str) -> None:
@@ -234,7 +246,7 @@ def test_workers_under_every_kind_of_fault_lose_nothing_and_double_nothing(
 def test_workers_under_fire_for_a_minute_lose_nothing_and_double_nothing(
     own_server: Server, schema: str, seed: int
 ) -> None:
-    """Thirteen kinds of fault, five times each: one every second or two."""
+    """Fourteen kinds of fault, five times each: one every second or two."""
     chaos = Chaos(own_server, schema, 4, seed)
     kinds = list(chaos.kinds) * 5
     chaos.chance.shuffle(kinds)
@@ -315,6 +327,111 @@ def test_while_the_server_is_away_a_worker_waits_and_does_not_spin(
 
     assert 0 < attempts <= 40
     of.backend.close()
+
+
+def test_the_longest_pause_of_whoever_waits_for_the_server_is_below_two_seconds(
+    own_server: Server, schema: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the schedule of the pauses, which are not waited for: all go on within two seconds of the server's return."""
+    pauses: list[float] = []
+    enough = threading.Event()
+    pause = Backoff.pause
+
+    def shortened(one: Backoff) -> float:
+        pauses.append(pause(one))
+        if len(pauses) > 60:
+            enough.set()
+        return 0.01
+
+    of = manager(own_server.url(schema=schema))
+    listener = Listener(of.backend, lambda entries: None, CursorFile(tmp_path / "cursor"))
+    onlooker = threading.Thread(target=listener.run)
+    onlooker.start()
+    with working(of):
+        monkeypatch.setattr(Backoff, "pause", shortened)
+        own_server.stop()
+        assert enough.wait(120)
+        own_server.start()
+        process_id = patiently(lambda: of.start_process(Process(StepsWorkflow)))
+        done = patiently(lambda: of.wait_for_process(process_id, 60))
+    listener.stop()
+    onlooker.join()
+
+    assert done.status is Status.COMPLETED
+    # The worker's, the onlooker's and the listening connection's have all come to their ends.
+    assert sum(one == LONGEST_OUTAGE_PAUSE for one in pauses) > 20
+    assert max(pauses) == LONGEST_OUTAGE_PAUSE < 2
+    of.backend.close()
+
+
+def test_a_standby_is_looked_at_and_takes_over_when_it_is_promoted(
+    own_server: Server, schema: str
+) -> None:
+    with PostgreSQLBackend(own_server.url(), schema=schema):
+        standby = new_server(own_server)
+    try:
+        with own_server.connect() as admin:
+            # What is answered is on both.
+            admin.execute("alter system set synchronous_standby_names = '*'")
+            admin.execute("select pg_reload_conf()")
+        both = f"{own_server.folder},{standby.folder}"
+        url = f"postgresql://postgres@/postgres?host={quote(both, safe='')}&schema={schema}"
+        of = manager(f"{url}&target_session_attrs=read-write")
+        child = spawn(f"{url}&target_session_attrs=read-write", lease=1)
+        try:
+            with working(of, lease=1):
+                ids = [of.start_process(Process(SlowStepsWorkflow)) for _ in range(20)]
+                own_server.stop(signal.SIGKILL)
+                with PostgreSQLBackend(standby.url(), schema=schema) as reader:
+                    assert {p.id for p in reader.processes(status=None)} == set(ids)
+                    with pytest.raises(BackendReadOnlyError):
+                        reader.start_process(Process("StepsWorkflow"))
+                with pytest.raises(BackendUnavailableError):
+                    of.start_process(Process(StepsWorkflow))
+                with standby.connect() as admin:
+                    admin.execute("select pg_promote()")
+                ids += [
+                    patiently(lambda: of.start_process(Process(StepsWorkflow))) for _ in range(5)
+                ]
+                for process_id in ids:
+                    assert patiently(lambda i=process_id: ended(of, i)).result == ProcessCompleted({"step": 3})  # type: ignore[misc] # fmt: skip
+            assert child.poll() is None
+        finally:
+            child.terminate()
+            child.wait(60)
+        assert of.backend.check() == []
+        of.backend.close()
+    finally:
+        standby.remove()
+
+
+def start_for_ever(backend: PostgreSQLBackend) -> None:
+    """Start processes until that is refused: a connection that is open hears of a setting a little later."""
+    while True:
+        backend.start_process(Process("w"))
+
+
+def test_a_server_that_is_made_read_only_is_told_and_passes(
+    own_server: Server, schema: str
+) -> None:
+    def read_only(mode: str) -> None:
+        with own_server.connect() as admin:
+            admin.execute(f"alter system set default_transaction_read_only = {mode}")
+            admin.execute("select pg_reload_conf()")
+        while True:
+            with own_server.connect() as other:
+                if other.execute("show default_transaction_read_only").fetchone() == (mode,):
+                    return
+
+    with PostgreSQLBackend(own_server.url(), schema=schema) as backend:
+        backend.register_workflow("w")
+        read_only("on")
+        with pytest.raises(BackendReadOnlyError):
+            start_for_ever(backend)
+        assert backend.processes() is not None
+        read_only("off")
+        patiently(lambda: backend.start_process(Process("w", id="p")))
+        assert backend.process_by_id("p").status is Status.OPEN
 
 
 def test_a_full_house_is_told_and_passes(own_server: Server, schema: str) -> None:

@@ -164,6 +164,11 @@ class History(Sequence[Event]):
         """Return the activities that were scheduled and have not ended."""
         return list(self._counted().activities.values())
 
+    def sole_activity(self) -> ActivityExecution | None:
+        """Return the activity that is open, if it is the only one."""
+        activities = self._counted().activities
+        return next(iter(activities.values())) if len(activities) == 1 else None
+
     def open_timers(self) -> list[Timer]:
         """Return the timers that were started and have neither fired nor been canceled."""
         return list(self._counted().timers.values())

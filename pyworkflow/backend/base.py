@@ -6,9 +6,6 @@ are the specification; `pyworkflow.testing.conformance` is the same specificatio
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime as DateTime
-from types import TracebackType
-from typing import Self
 
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
@@ -25,11 +22,10 @@ from pyworkflow.backend.exchange import (
     Reuse,
     Turn,
 )
+from pyworkflow.backend.observing import Observable
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import UnsupportedByBackendError
 from pyworkflow.event import Event
-from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
 from pyworkflow.retry import Retry
@@ -53,14 +49,13 @@ __all__ = [
 ]
 
 
-class Backend(ABC):
+class Backend(Observable, ABC):
     """Keeps processes, hands out tasks, and records what becomes of them. Every method is safe to call from any thread.
 
     A process is named by its id, or by ``id:run`` for an earlier run of it. Payloads are plain JSON values (`pyworkflow.values` has the
     limits). Any method may raise `BackendUnavailableError`; what it was to do may then be tried again.
     """
 
-    name: str = "backend"
     capabilities: frozenset[Capability] = frozenset()
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
@@ -358,78 +353,5 @@ class Backend(ABC):
         """
         raise self._unsupported("release_tasks")
 
-    def wake(self) -> None:  # noqa: B027 - a backend without waits has nothing to end
+    def wake(self) -> None:
         """Have every wait of this backend object look again, and ask its `stop`."""
-
-    # -- looking on ----------------------------------------------------------------------------------------------------------------
-
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
-        """Return the events of all processes after a cursor, in the order of their recording.
-
-        Args:
-            cursor: The cursor of the last entry that was handled; 0 for the beginning, -1 for the end.
-            limit: How many entries at most, more or less: the events of one transition stay together.
-            wait: Seconds to wait for entries at most, if there are none at once.
-        """
-        raise self._unsupported("feed")
-
-    def feed_end(self) -> int:
-        """Return the cursor of the newest entry of the feed, 0 if there is none."""
-        raise self._unsupported("feed_end")
-
-    def queues(self) -> list[Queue]:
-        """Return the state of every queue that has tasks or pollers."""
-        raise self._unsupported("queues")
-
-    def pollers(self, within: float = 86_400) -> list[Poller]:
-        """Return who has polled which queue, in the order of identities.
-
-        Args:
-            within: Only those seen in the last so many seconds.
-        """
-        raise self._unsupported("pollers")
-
-    def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
-        """Call back after each commit of this backend object, in the thread that made it, with what was recorded."""
-        raise self._unsupported("observe")
-
-    # -- keeping house -------------------------------------------------------------------------------------------------------------
-
-    def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
-        """Return every invariant that does not hold; an empty list is good news. Changes nothing and does not hold up others.
-
-        Args:
-            progress: Called with the number of processes checked and their total.
-        """
-        raise self._unsupported("check")
-
-    def purge(self, closed_before: DateTime, limit: int = 1000) -> int:
-        """Remove processes that closed before an instant, with their histories; return how many.
-
-        Args:
-            closed_before: Aware datetime.
-            limit: How many at most in this call, so that others are not held up.
-        """
-        raise self._unsupported("purge")
-
-    def close(self) -> None:  # noqa: B027 - a backend without files has nothing to let go of
-        """Let go of files and connections. Calls that wait end; later ones raise `BackendUnavailableError`."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` has been called."""
-        return False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _unsupported(self, call: str) -> UnsupportedByBackendError:
-        return UnsupportedByBackendError(f"the {self.name} backend has no {call}")

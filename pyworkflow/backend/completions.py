@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from pyworkflow.backend.base import Completion, FailedDecision
 from pyworkflow.backend.requests import activity_lease, decision_lease
@@ -85,19 +85,18 @@ def _decided_on(
     assert isinstance(then.task, DecisionTask)  # noqa: S101 - as `foresee` returned it
     assert isinstance(then.outcome, Sequence)  # noqa: S101 - a failure is not foreseen
     history = then.task.process.history
-    ended, started = history[-2], history[-1]
+    ended, started = history[-2:]
     assert isinstance(ended, ActivityEvent)  # noqa: S101
     assert isinstance(started, DecisionStartedEvent)  # noqa: S101
     decisions = list(then.outcome)
     foreseen = Foreseen(ended, started, len(history), decisions)
-    touches = _touched(int(then.task.context["key"]), decisions)
     return Planned(
         lambda unit: complete_and_decide(unit, number, token, activity_id, result, foreseen),
-        structs.replace(touches, numbers=(number,)),
+        _touched(int(then.task.context["key"]), decisions, (number,)),
     )
 
 
-def _touched(key: int, decisions: list[Decision]) -> Touches:
+def _touched(key: int, decisions: list[Decision], numbers: tuple[int, ...] = ()) -> Touches:
     # Nothing has been checked yet: the list may hold anything.
     ids: list[Any] = []
     activities: list[tuple[int, Any]] = []
@@ -116,6 +115,7 @@ def _touched(key: int, decisions: list[Decision]) -> Touches:
         ids=tuple(i for i in ids if isinstance(i, str)),
         keys=(key,),
         closing=(key,) if closing else (),
+        numbers=numbers,
         activities=tuple(pair for pair in activities if isinstance(pair[1], str)),
         timers=tuple(pair for pair in timers if isinstance(pair[1], str)),
     )

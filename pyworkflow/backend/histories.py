@@ -14,8 +14,11 @@ from pyworkflow.history import History
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process
 
-MAX_CACHED = 200_000
+MAX_EVENTS = 200_000
 """Events that one backend object keeps decoded."""
+
+MAX_PROCESSES = 16_000
+"""Processes that one backend object keeps anything of: a short history takes less memory than what is around it."""
 
 Happens = Callable[[ActivityExecution], Iterable[Event]]
 
@@ -72,7 +75,7 @@ class _Known:
 class HistoryCache:
     """Histories as far as they were read or written here: they only grow, so only what others wrote has to be read again."""
 
-    def __init__(self, limit: int = MAX_CACHED) -> None:
+    def __init__(self, limit: int = MAX_EVENTS) -> None:
         self._lock = Lock()
         self._known: OrderedDict[int, _Known] = OrderedDict()
         self._limit = limit
@@ -120,10 +123,10 @@ class HistoryCache:
             if known is None or known.process is None:
                 return None
             history = known.decoded()
-            executions = history.open_activities()
-            if len(executions) != 1 or executions[0].id != activity_id:
+            execution = history.sole_activity()
+            if execution is None or execution.id != activity_id:
                 return None
-            known.foreseen = history.extended(happens(executions[0]))
+            known.foreseen = history.extended(happens(execution))
             return structs.replace(known.process, history=known.foreseen)
 
     def have(self, key: int) -> int:
@@ -149,7 +152,9 @@ class HistoryCache:
 
     def _trim(self) -> None:
         """Let go of those not asked for in longest; called under the lock."""
-        while self._events > self._limit and len(self._known) > 1:
+        while len(self._known) > MAX_PROCESSES or (
+            self._events > self._limit and len(self._known) > 1
+        ):
             self._events -= self._known.popitem(last=False)[1].length
 
 

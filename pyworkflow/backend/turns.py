@@ -166,19 +166,19 @@ class Turns(Transactions):
         if now is None or key is None or not isinstance(result, ActivityCompleted):
             return None
         moment = to_datetime(now)
-        try:
-            # As a decider would read it.
-            told = ActivityCompleted(plain(encode(result.result)))
-        except PayloadError:
-            return None
 
         def happens(execution: ActivityExecution) -> list[Event]:
+            # As a decider would read it.
+            told = ActivityCompleted(plain(encode(result.result)))
             return [
                 ActivityEvent(execution, told, datetime=moment),
                 DecisionStartedEvent(identity=identity, datetime=moment),
             ]
 
-        process = self._histories.foresee(key, task.activity_execution.id, happens)
+        try:
+            process = self._histories.foresee(key, task.activity_execution.id, happens)
+        except PayloadError:
+            return None
         return None if process is None else DecisionTask(process, {"key": key})
 
     def heartbeat_activity_task(self, task: ActivityTask, details: Json = None) -> bool:

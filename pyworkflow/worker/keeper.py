@@ -56,9 +56,10 @@ class LeaseKeeper:
         """Begin to keep tasks."""
         if not tasks:
             return
-        beats = {key_of(task): beat for task in tasks if (beat := self._beat(task)) is not None}
+        held = {key_of(task): task for task in tasks}
+        beats = {key: beat for key, task in held.items() if (beat := self._beat(task)) is not None}
         with self._changed:
-            self._held.update((key_of(task), task) for task in tasks)
+            self._held.update(held)
             self._beats.update(beats)
             if (self.active or beats) and self._thread is None:
                 self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-leases")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyworkflow.backend.base import Poll
+from pyworkflow.backend.group import Rider
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.backend.wakeups import Wakeups
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
@@ -60,11 +61,15 @@ def test_a_sleeper_hears_of_the_commits_of_another(
     # Nobody looks without having been woken.
     monkeypatch.setattr(Wakeups, "FLOOR", 600.0)
     asleep = threading.Event()
-    slept = Wakeups.sleep
+    slept, ridden = Wakeups.sleep, Rider.sleep
 
     def sleep(self: Wakeups, commits: int, seconds: float, *, ends: bool = False) -> None:
         asleep.set()
         slept(self, commits, seconds, ends=ends)
+
+    def ride(self: Rider, seconds: float) -> None:
+        asleep.set()
+        ridden(self, seconds)
 
     if what == "an end":
         sleeper = threading.Thread(target=other.wait_for_process, args=(process_id, 60))
@@ -73,6 +78,7 @@ def test_a_sleeper_hears_of_the_commits_of_another(
         polls = [Poll(DecisionTask)]
         sleeper = threading.Thread(target=lambda: other.turn(polls=polls, wait=60))
     monkeypatch.setattr(Wakeups, "sleep", sleep)
+    monkeypatch.setattr(Rider, "sleep", ride)
     sleeper.start()
     assert asleep.wait(10)
     one.terminate_process(process_id)

@@ -85,8 +85,8 @@ def _make_private(path: str) -> None:
 def _configure(connection: apsw.Connection) -> None:
     for setting in (
         "synchronous = full",
-        "cache_size = -65536",
-        "mmap_size = 268435456",
+        # What is not in it is mostly in the system's own cache, which all OS processes share.
+        "cache_size = -16384",
         "temp_store = memory",
         "wal_autocheckpoint = 4000",
     ):

@@ -10,9 +10,13 @@ from pyworkflow.ledger.rows import (
 
 
 class Kept:
-    """Rows as a transaction left them: good for the next one, unless another connection has committed in between."""
+    """Rows as a transaction left them: good for the next one, unless another connection has committed in between.
 
-    __slots__ = ("activities", "counters", "decisions", "processes", "types", "workflows")
+    Attributes:
+        empty: Until when the database has nothing ready, by the query that finds it and the category.
+    """
+
+    __slots__ = ("activities", "counters", "decisions", "empty", "processes", "types", "workflows")
 
     MOST = 20_000
     """Rows to keep."""
@@ -24,6 +28,7 @@ class Kept:
         self.workflows: dict[str, WorkflowRow | None] = {}
         self.types: dict[str, ActivityTypeRow | None] = {}
         self.counters: dict[str, int] = {}
+        self.empty: dict[tuple[str, str], int] = {}
 
     def full(self) -> bool:
         """Tell whether there are too many rows to go on."""

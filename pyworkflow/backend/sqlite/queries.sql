@@ -162,6 +162,8 @@ from decision_task where key = ?;
 -- name: decisions_ready
 select key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
 from decision_task where state = 'scheduled' and category = ? and ready <= ? order by ready, key limit ?;
+-- name: decisions_ready_later
+select coalesce(min(ready), 4611686018427387904) from decision_task where state = 'scheduled' and category = ? and ready > ?;
 -- name: decisions_due
 select key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
 from decision_task where state = 'started' and deadline <= ? order by deadline limit ?;
@@ -187,6 +189,8 @@ from activity_task where key = ?;
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
        ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
 from activity_task where state = 'scheduled' and category = ? and ready <= ? order by ready, number limit ?;
+-- name: activities_ready_later
+select coalesce(min(ready), 4611686018427387904) from activity_task where state = 'scheduled' and category = ? and ready > ?;
 -- name: activities_due
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
        ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested

@@ -195,10 +195,8 @@ class SQLiteUnit(Looking):
                 ready[id(row)] = row
             return len(ready) == limit
 
-        # Rows that this transaction has changed or dropped may come first.
-        most = limit + len(staged.changed) + len(staged.dropped)
         full = False
-        for values in self.connection.execute(self.statements[name], (category, self.now, most)):
+        for values in self._scheduled(name, staged, category, limit):
             key = values[0]
             row = staged.rows[key] if key in staged.rows else staged.loaded(key, make(values))
             if full := look(row):
@@ -212,6 +210,22 @@ class SQLiteUnit(Looking):
             self.staged_processes, "process_by_key", [row.key for row in rows], process_from
         )
         return rows
+
+    def _scheduled(
+        self, name: str, staged: Staged[int, Any], category: str, limit: int
+    ) -> list[Values]:
+        """Return rows of the database that were ready when the transaction began, unless it is known that there are none."""
+        empty = self.kept.empty
+        if empty.get((name, category), 0) > self.now:
+            return []
+        # Rows that this transaction has changed or dropped may come first.
+        most = limit + len(staged.changed) + len(staged.dropped)
+        found = self.rows(name, (category, self.now, most))
+        if len(found) < limit:
+            # Whoever asked takes all of them.
+            ((later,),) = self.rows(f"{name}_later", (category, self.now))
+            empty[name, category] = later
+        return found
 
     def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:
         # The sweep comes first in a transaction, so nothing is staged yet.
@@ -287,6 +301,12 @@ class SQLiteUnit(Looking):
         kept = self.kept
         if kept.full():
             return Kept()
+        for decision in self.staged_decisions.put():
+            if decision.state == SCHEDULED:
+                kept.empty.pop(("decisions_ready", decision.category), None)
+        for activity in self.staged_activities.put():
+            if activity.state == SCHEDULED:
+                kept.empty.pop(("activities_ready", activity.category), None)
         for number in self.staged_activities.dropped:
             kept.activities.pop(number, None)
         for key in self.staged_processes.changed:

@@ -5,7 +5,7 @@ LONGEST_PAUSE = 30.0
 
 
 LONGEST_OUTAGE_PAUSE = 1.5
-"""Between two tries of a worker whose backend cannot be reached: it goes on within two seconds of the backend's return."""
+"""Between two tries of a worker, or of an onlooker, whose backend cannot be reached: it goes on within two seconds of its return."""
 
 
 class Backoff:

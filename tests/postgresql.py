@@ -35,9 +35,10 @@ class Server:
 
     Args:
         folder: Where to put them; a short path, for it holds a socket.
+        primary: The server that this one is to follow as a standby.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, primary: "Server | None" = None) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
@@ -45,8 +46,21 @@ class Server:
         if self._as:
             os.chown(folder, NOBODY, NOBODY)
         self._bin = self._binaries()
-        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                  "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
+        if primary is None:
+            self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                      "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
+        else:
+            self._run(
+                "pg_basebackup",
+                "-D",
+                self.data,
+                "-d",
+                primary.url(),
+                "-R",
+                "--no-sync",
+                "-c",
+                "fast",
+            )
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
             file.write(f"unix_socket_directories = '{folder}'\n")
@@ -133,10 +147,10 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def new_server() -> Server:
-    """Return a server that runs."""
+def new_server(primary: Server | None = None) -> Server:
+    """Return a server that runs, perhaps as a standby."""
     # Not in pytest's own folder: the path of a socket may have 107 characters.
-    server = Server(Path(tempfile.mkdtemp(prefix="pyworkflow-pg-")))
+    server = Server(Path(tempfile.mkdtemp(prefix="pyworkflow-pg-")), primary)
     server.start()
     return server
 

@@ -59,7 +59,12 @@ class _Known:
         """Take over the events that follow."""
         foreseen, self.foreseen = self.foreseen, None
         known = 0
-        if foreseen is not None and foreseen[self.length] is batch.events[0]:
+        # Others may have taken the process further than what was foreseen.
+        if (
+            foreseen is not None
+            and len(foreseen) > self.length
+            and foreseen[self.length] is batch.events[0]
+        ):
             # Decoded, or rather never written down before it was read.
             self.history = foreseen
             known = len(foreseen) - self.length

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Protocol
 
 from pyworkflow.backend.base import Backend, FeedEntry
-from pyworkflow.backoff import Backoff
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 
 log = logging.getLogger("pyworkflow.blinker")
@@ -103,7 +103,7 @@ class Listener:
         Raises:
             BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
         """
-        backoff = Backoff()
+        backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         while not self._stopped.is_set():
             try:
                 self.step(wait=1)

@@ -11,7 +11,7 @@ from typing import Any
 from pyworkflow.activity import Activity, activity, current_activity
 from pyworkflow.backend import connect
 from pyworkflow.backend.sqlite import SQLiteBackend
-from pyworkflow.decision import CompleteProcess, FailProcess, ScheduleActivity
+from pyworkflow.decision import CompleteProcess, Decision, FailProcess, ScheduleActivity
 from pyworkflow.errors import BackendUnavailableError
 from pyworkflow.event import ActivityEvent, ProcessStartedEvent
 from pyworkflow.ledger import claims
@@ -83,16 +83,20 @@ class StepsWorkflow(Workflow):
         for event in process.unseen_events():
             if isinstance(event, ProcessStartedEvent):
                 decisions.append(ScheduleActivity(self.step, input={}))
-            elif isinstance(event, ActivityEvent) and isinstance(event.result, ActivityCompleted):
-                done = event.result.result
-                more = done["step"] < STEPS
-                decisions.append(
-                    ScheduleActivity(self.step, input=done) if more else CompleteProcess(done)
-                )
+            elif isinstance(event, ActivityEvent):
+                decisions.append(self._after(event))
         return decisions
 
+    def _after(self, event: ActivityEvent) -> Decision:
+        if not isinstance(event.result, ActivityCompleted):
+            # It has lost ten workers in a row, which under fire says nothing about the step.
+            return ScheduleActivity(self.step, input=event.activity_execution.input)
+        done = event.result.result
+        more = done["step"] < STEPS
+        return ScheduleActivity(self.step, input=done) if more else CompleteProcess(done)
 
-@activity
+
+@activity(scheduled_timeout=3600)
 def slow_step(order: dict[str, Any]) -> dict[str, Any]:
     time.sleep(random.uniform(0, 0.1))
     return {"step": order.get("step", 0) + 1}

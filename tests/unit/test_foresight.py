@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,21 @@ def test_an_idle_poll_claims_with_the_commit_that_makes_something_ready(
     assert [[e.event.type for e in entries] for entries in commits if entries] == [
         ["process_started", "decision_started"]
     ]
+
+
+def test_what_was_foreseen_is_forgotten_where_others_have_gone_further(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    path = tmp_path / "w.db"
+    with SQLiteBackend(path, clock=clock) as one, SQLiteBackend(path, clock=clock) as other:
+        one.register_workflow("order")
+        one.register_activity("charge")
+        decided(one, ScheduleActivity("charge", "a"))
+        assert one.foresee(claimed(one), RESULT) is not None
+        for name in ("first", "second", "third"):
+            other.signal_process("p", name)
+        read = one.history("p")
+
+        one.signal_process("p", "fourth")
+
+        assert [e.type for e in one.history("p")[len(read) :]] == ["signal"]

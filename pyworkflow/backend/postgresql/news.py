@@ -19,7 +19,7 @@ from psycopg import sql
 
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.connections import connect
-from pyworkflow.backoff import Backoff
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import BackendUnavailableError
 
 log = logging.getLogger("pyworkflow.postgresql")
@@ -29,9 +29,6 @@ QUIET_SECONDS = 0.002
 
 ALIVE_SECONDS = 30.0
 """How often a connection on which nothing happens is used, so that its loss is noticed."""
-
-LONGEST_PAUSE = 2.0
-"""Between two attempts to connect."""
 
 
 def channel(schema: str, domain: str) -> str:
@@ -96,7 +93,7 @@ class News:
     # -- the thread ----------------------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        backoff = Backoff(0.1, LONGEST_PAUSE)
+        backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         while not self._closed:
             try:
                 with connect(self._address, self._address.listening) as connection:

@@ -3,7 +3,7 @@
 -- `nowait`, after which the transaction begins anew with a longer list, or by `skip locked`. So no two can wait for each other.
 
 -- name: begin_write
-begin isolation level read committed read write;
+begin isolation level read committed;
 -- name: begin_read
 begin isolation level repeatable read read only;
 -- name: commit

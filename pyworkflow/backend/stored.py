@@ -12,6 +12,7 @@ from typing import Any
 
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
+    DEFAULT_CATEGORY,
     Capability,
     Completion,
     FailedDecision,
@@ -20,15 +21,19 @@ from pyworkflow.backend.base import (
     Poll,
     Poller,
     Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
     Reuse,
     Turn,
 )
-from pyworkflow.backend.known_types import KnownTypes
+from pyworkflow.backend.defining import Defining
 from pyworkflow.backend.reading import (
     HistoryCache,
     describe_pending,
     feed_entries,
     open_process,
+    registered_activity,
+    registered_workflow,
     to_process,
 )
 from pyworkflow.backend.touches import Planned, Touches
@@ -44,18 +49,19 @@ from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.lifecycle import Start
-from pyworkflow.ledger.rows import NEVER, ProcessRow
+from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
+from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import check_payload, check_text
+from pyworkflow.values import check_name, check_payload, check_text
 
 POLLER_SECONDS = 60
 """Somebody who has polled a queue within these seconds counts as polling it."""
 
 
-class StoredBackend(KnownTypes):
+class StoredBackend(Defining):
     """A backend that keeps its own state by the rules of the ledger."""
 
     capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
@@ -64,6 +70,60 @@ class StoredBackend(KnownTypes):
         super().__init__(clock)
         self._histories = HistoryCache()
         self._polled: dict[tuple[str, str, str], float] = {}
+
+    # -- types ---------------------------------------------------------------------------------------------------------------------
+
+    def register_workflow(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        timeout: float = 365 * 86_400,
+        decision_timeout: float = 60,
+        *,
+        handles_cancel: bool = False,
+    ) -> None:
+        """Make a workflow known."""
+        row = WorkflowRow(
+            check_name(name, "workflow"),
+            check_name(category, "category"),
+            requests.duration(timeout, "timeout"),
+            requests.duration(decision_timeout, "decision_timeout"),
+            handles_cancel,
+        )
+        if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
+            self._do(lambda unit: unit.set_workflow(row))
+
+    def register_activity(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        scheduled_timeout: float = 60,
+        execution_timeout: float = 365 * 86_400,
+        heartbeat_timeout: float = 365 * 86_400,
+        *,
+        retry: Retry | None = None,
+        at_most_once: bool = False,
+    ) -> None:
+        """Make an activity known."""
+        row = ActivityTypeRow(
+            check_name(name, "activity"),
+            check_name(category, "category"),
+            requests.duration(scheduled_timeout, "scheduled_timeout"),
+            requests.duration(execution_timeout, "execution_timeout"),
+            requests.duration(heartbeat_timeout, "heartbeat_timeout"),
+            retry,
+            at_most_once,
+        )
+        if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
+            self._do(lambda unit: unit.set_activity_type(row))
+
+    def workflows(self) -> list[RegisteredWorkflow]:
+        """Return the workflows that are registered."""
+        return self._snapshot(lambda unit: [registered_workflow(r) for r in unit.workflows()])
+
+    def activities(self) -> list[RegisteredActivity]:
+        """Return the activities that are registered."""
+        return self._snapshot(lambda unit: [registered_activity(r) for r in unit.activity_types()])
 
     # -- processes -----------------------------------------------------------------------------------------------------------------
 

@@ -172,6 +172,7 @@ def test_a_server_that_is_stopped_ends_while_a_service_is_being_called(
     [
         (("--allow-service", "a b"), "allowed address 'a b'"),
         (("--service-port", "0"), "--service-port"),
+        (("--callback-url", "flows.example.org"), "callback URL 'flows.example.org'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(

@@ -310,6 +310,8 @@ def test_the_process_of_no_event_fails_instead_of_being_parked(world: World, giv
     process = world.runner.finish("odd")
 
     assert process.status == "failed"
+    with pytest.raises(UnknownProcessError, match="it is no event"):
+        world.services.view("odd")
 
 
 def test_pictures_show_the_workflow_and_the_state_of_each_call(

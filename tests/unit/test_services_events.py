@@ -325,6 +325,8 @@ def test_pictures_show_the_workflow_and_the_state_of_each_call(
     after = flow.picture.to_svg(process)
 
     assert flow.picture.to_svg().count("<rect") == 3
+    # It names services, not what calls them.
+    assert "services.call" not in flow.picture.to_svg()
     assert (before.count(">waiting<"), before.count(">completed<")) == (3, 0)
     assert (after.count(">waiting<"), after.count(">completed<")) == (0, 3)
     assert after.count("<path") == 1 + 2

@@ -228,7 +228,7 @@ class Services:
         try:
             _, flow = self.event(str(task.process_id))
             service = flow.service("" if key is None else key.step)
-        except (PyworkflowError, LookupError) as wrong:
+        except (UnknownProcessError, KeyError) as wrong:
             raise CallbackError("callback", "is of no event that is there") from wrong
         if (data is None) == (error is None):
             raise MismatchError("data", "is missing, or an error in its place")

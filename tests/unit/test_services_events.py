@@ -1,6 +1,7 @@
 """Events: what each service is sent, what comes out, what becomes of failures; services are real ones on loopback."""
 
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -30,8 +31,6 @@ def world() -> World:
 @pytest.fixture
 def texts(world: World) -> Any:
     """The seed's services, registered, with their workflow."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         found: dict[str, Listener] = {}
         for name, answer in TEXTS.items():

@@ -9,17 +9,22 @@ from datetime import datetime as DateTime
 
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
+    DEFAULT_CATEGORY,
     Capability,
     FeedEntry,
     Pending,
     Poller,
     Queue,
+    RegisteredActivity,
+    RegisteredWorkflow,
     Reuse,
 )
-from pyworkflow.backend.known_types import KnownTypes
+from pyworkflow.backend.defining import Defining
 from pyworkflow.backend.reading import (
     describe_pending,
     feed_entries,
+    registered_activity,
+    registered_workflow,
     to_process,
 )
 from pyworkflow.backend.touches import Planned, Touches
@@ -33,15 +38,72 @@ from pyworkflow.ids import new_id
 from pyworkflow.ledger import lifecycle
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.lifecycle import Start
-from pyworkflow.ledger.rows import NEVER, ProcessRow
+from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.process import Process, Status
-from pyworkflow.values import check_payload, check_text
+from pyworkflow.retry import Retry
+from pyworkflow.values import check_name, check_payload, check_text
 
 
-class StoredBackend(Turns, KnownTypes):
+class StoredBackend(Turns, Defining):
     """A backend that keeps its own state by the rules of the ledger."""
 
     capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
+
+    # -- types ---------------------------------------------------------------------------------------------------------------------
+
+    def register_workflow(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        timeout: float = 365 * 86_400,
+        decision_timeout: float = 60,
+        *,
+        handles_cancel: bool = False,
+        graph: Json = None,
+    ) -> None:
+        """Make a workflow known."""
+        row = WorkflowRow(
+            check_name(name, "workflow"),
+            check_name(category, "category"),
+            requests.duration(timeout, "timeout"),
+            requests.duration(decision_timeout, "decision_timeout"),
+            handles_cancel,
+            graph,
+        )
+        if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
+            self._do(lambda unit: unit.set_workflow(row))
+
+    def register_activity(
+        self,
+        name: str,
+        category: str = DEFAULT_CATEGORY,
+        scheduled_timeout: float = 60,
+        execution_timeout: float = 365 * 86_400,
+        heartbeat_timeout: float = 365 * 86_400,
+        *,
+        retry: Retry | None = None,
+        at_most_once: bool = False,
+    ) -> None:
+        """Make an activity known."""
+        row = ActivityTypeRow(
+            check_name(name, "activity"),
+            check_name(category, "category"),
+            requests.duration(scheduled_timeout, "scheduled_timeout"),
+            requests.duration(execution_timeout, "execution_timeout"),
+            requests.duration(heartbeat_timeout, "heartbeat_timeout"),
+            retry,
+            at_most_once,
+        )
+        if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
+            self._do(lambda unit: unit.set_activity_type(row))
+
+    def workflows(self) -> list[RegisteredWorkflow]:
+        """Return the workflows that are registered."""
+        return self._snapshot(lambda unit: [registered_workflow(r) for r in unit.workflows()])
+
+    def activities(self) -> list[RegisteredActivity]:
+        """Return the activities that are registered."""
+        return self._snapshot(lambda unit: [registered_activity(r) for r in unit.activity_types()])
 
     # -- processes -----------------------------------------------------------------------------------------------------------------
 

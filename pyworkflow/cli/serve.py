@@ -11,7 +11,13 @@ from pyworkflow.cli.app import app_option, managed
 from pyworkflow.cli.common import json_option, needing, opened
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, safe
-from pyworkflow.cli.services import ServiceOptions, make_services, service_options, working
+from pyworkflow.cli.services import (
+    ServiceOptions,
+    callback_host,
+    make_services,
+    service_options,
+    working,
+)
 from pyworkflow.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -65,6 +71,8 @@ def serve(
     if root_path and not root_path.startswith("/"):
         raise InvalidRequestError("root path", "must begin with a slash")
     names = (*hosts, f"[{host}]" if ":" in host else host)
+    if given["callback_url"] is not None:
+        names = (*names, callback_host(given["callback_url"]))
     if app is not None:
         with managed(context, app) as manager:
             _run(manager, tokens, host, port, names, root_path.rstrip("/"), as_json, given)
@@ -102,7 +110,7 @@ def _run(
         services = make_services(manager, given, address)
         if given["services"]:
             stack.enter_context(working(manager, services))
-        app = create_app(manager, tokens=tokens, hosts=names, registry=services)
+        app = create_app(manager, tokens=tokens, hosts=names, services=services)
         server = make_server(app, root_path=root_path)
         if as_json:
             emit({"action": "serve", "address": address, "backend": manager.backend.name})

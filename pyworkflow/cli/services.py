@@ -4,10 +4,12 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from pyworkflow.cli.common import needing
+from pyworkflow.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from pyworkflow.manager import Manager
@@ -68,8 +70,22 @@ def make_services(manager: "Manager", given: ServiceOptions, address: str | None
     from pyworkflow.services import AddressPolicy, Services
 
     policy = AddressPolicy(given["allow_service"], given["service_port"])
+    if given["callback_url"] is not None:
+        callback_host(given["callback_url"])
     url = given["callback_url"] or address
     return Services(manager, policy, callback_url=None if url is None else url.rstrip("/"))
+
+
+def callback_host(url: str) -> str:
+    """Return the name by which services call the server back.
+
+    Raises:
+        InvalidRequestError: The URL is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidRequestError(f"callback URL {url!r}", "must be like https://flows.example.org")
+    return parts.hostname
 
 
 def install(services: "Services") -> None:

@@ -12,6 +12,7 @@ from pyworkflow.services.errors import (
     MismatchError,
     UnknownDefinitionError,
 )
+from pyworkflow.services.given import GivenEntry, GivenService, GivenWorkflow
 from pyworkflow.services.policy import AddressPolicy
 from pyworkflow.services.services import CATEGORY, Services, Wanted
 
@@ -22,6 +23,9 @@ __all__ = [
     "DefinitionConflictError",
     "DefinitionError",
     "ForbiddenAddressError",
+    "GivenEntry",
+    "GivenService",
+    "GivenWorkflow",
     "MismatchError",
     "ServiceDefinition",
     "Services",

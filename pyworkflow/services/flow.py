@@ -1,6 +1,6 @@
 """A workflow with its services as a graph: what each call is given, and what comes out in the end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -81,24 +81,24 @@ class Flow:
                 told = f"service {entry.service!r} of workflow {definition.name!r} is not there"
                 raise DefinitionConflictError(told)
         self._entries = {entry.name: entry for entry in entries}
-        self.picture = self._graph({entry.name: entry.depends_on for entry in entries})
+        self.picture = self._graph([self._step(e, e.depends_on, e.service) for e in entries])
         # In the order in which they can run: what comes later goes over what came before.
         self._order = _sorted(self.picture)
         before = _ancestors(self._entries, self._order)
         for name in self._order:
             self._check_inputs(self._entries[name], before[name])
-        self.graph = self._graph({name: (START, *before[name]) for name in self._order})
+        # Each call follows all before it, since it is sent what all of them gave.
+        self.graph = self._graph(
+            [self._step(self._entries[n], (START, *before[n]), CALL) for n in self._order]
+        )
 
-    def _graph(self, depends_on: Mapping[str, Iterable[str]]) -> Graph:
-        steps = [
-            self._step(self._entries[name], tuple(after)) for name, after in depends_on.items()
-        ]
+    def _graph(self, steps: Sequence[Step]) -> Graph:
         try:
             return Graph(self.definition.name, steps, output=[step.name for step in steps])
         except GraphError as error:
             raise DefinitionError("spec.services", str(error)) from error
 
-    def _step(self, entry: Entry, depends_on: tuple[str, ...]) -> Step:
+    def _step(self, entry: Entry, depends_on: tuple[str, ...], activity: str) -> Step:
         service = self.services[entry.service]
 
         def collect(outputs: Mapping[str, Json]) -> Json:
@@ -108,7 +108,7 @@ class Flow:
         longest = service.timeout + service.callback_timeout + SLACK
         return Step(
             name=entry.name,
-            work=ActivityWork(activity=CALL, timeout=longest),
+            work=ActivityWork(activity=activity, timeout=longest),
             depends_on=depends_on,
             collect=collect,
             retry=_retry(service.retry),

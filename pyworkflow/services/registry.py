@@ -1,5 +1,6 @@
 """What is registered: services and workflows by name, with their versions, read from a backend's log of definitions."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime as DateTime
 from functools import lru_cache
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from pyworkflow.backend.base import Backend, Definition
 from pyworkflow.codec import Json, convert, to_plain
+from pyworkflow.errors import PayloadError
 from pyworkflow.services.definition import (
     SERVICE,
     WORKFLOW,
@@ -18,6 +20,8 @@ from pyworkflow.services.definition import (
 )
 from pyworkflow.services.errors import DefinitionConflictError, UnknownDefinitionError
 from pyworkflow.services.flow import Flow
+
+logger = logging.getLogger(__name__)
 
 KINDS: Mapping[str, type[Any]] = {SERVICE: ServiceDefinition, WORKFLOW: WorkflowDefinition}
 MOST_FLOWS = 1000
@@ -66,14 +70,19 @@ class Registry:
 
     def _take(self, entry: Definition) -> None:
         known = self._log.setdefault((entry.kind, entry.name), [])
+        known.append(entry)
         if entry.body is None or entry.kind not in KINDS:
-            known.append(entry)
+            return
+        what = f"{entry.kind} {entry.name!r}"
+        try:
+            definition: ServiceDefinition | WorkflowDefinition
+            definition = convert(entry.body, KINDS[entry.kind], what)
+        except PayloadError as error:
+            # Of a later version, perhaps. For this program it is not there, and all others are.
+            logger.warning("revision %d cannot be read: %s", entry.revision, error)
             return
         version = 1 + sum(isinstance(each, Registered) for each in known)
-        definition: ServiceDefinition | WorkflowDefinition = convert(
-            entry.body, KINDS[entry.kind], f"{entry.kind} {entry.name!r}"
-        )
-        known.append(Registered(definition, version, entry.revision, entry.defined))
+        known[-1] = Registered(definition, version, entry.revision, entry.defined)
 
     # -- looking -------------------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.codec import Json
 from pyworkflow.errors import (
     InvalidRequestError,
+    PayloadError,
     ProcessAlreadyExistsError,
     PyworkflowError,
     UnknownProcessError,
@@ -22,7 +23,12 @@ from pyworkflow.services.activity import CATEGORY, CallService
 from pyworkflow.services.callback import Callbacks, key_of, new_key
 from pyworkflow.services.calling import REFUSED
 from pyworkflow.services.definition import SERVICE, WORKFLOW
-from pyworkflow.services.errors import CallbackError, MismatchError
+from pyworkflow.services.errors import (
+    CallbackError,
+    DefinitionConflictError,
+    MismatchError,
+    UnknownDefinitionError,
+)
 from pyworkflow.services.flow import Flow
 from pyworkflow.services.given import GivenService, GivenWorkflow, service_of, workflow_of
 from pyworkflow.services.policy import AddressPolicy
@@ -186,8 +192,12 @@ class Services:
         """
         process = self.manager.process_by_id(event_id)
         if process.workflow != EVENT:
-            raise UnknownProcessError(event_id)
-        return process, flow_of(self.registry, process)[1]
+            raise UnknownProcessError(event_id, "it is no event")
+        try:
+            return process, flow_of(self.registry, process)[1]
+        except (PayloadError, UnknownDefinitionError, DefinitionConflictError) as error:
+            # Not sent as one: its process has failed.
+            raise UnknownProcessError(event_id, f"it is no event: {error}") from error
 
     def view(self, event_id: str) -> EventView:
         """Return an event as people see it.
@@ -218,7 +228,7 @@ class Services:
         try:
             _, flow = self.event(str(task.process_id))
             service = flow.service("" if key is None else key.step)
-        except (PyworkflowError, LookupError) as wrong:
+        except (UnknownProcessError, KeyError) as wrong:
             raise CallbackError("callback", "is of no event that is there") from wrong
         if (data is None) == (error is None):
             raise MismatchError("data", "is missing, or an error in its place")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from pyworkflow.manager import Manager
 from pyworkflow.services import Services
-from pyworkflow.web.api import about, actions, events, looking, processes, services
+from pyworkflow.web.api import about, actions, definitions, events, looking, processes
 from pyworkflow.web.endpoint import Endpoint, route
 from pyworkflow.web.guard import Guard, is_api_path
 from pyworkflow.web.limits import Limits
@@ -29,7 +29,7 @@ MODULES = (
     actions,
     looking,
     about,
-    services,
+    definitions,
     lists,
     process,
     moves,
@@ -49,7 +49,7 @@ def create_app(
     tokens: Tokens | None = None,
     hosts: Iterable[str] = (),
     limits: Limits | None = None,
-    registry: Services | None = None,
+    services: Services | None = None,
     modules: Iterable[Any] = MODULES,
 ) -> Starlette:
     """Return the ASGI application of a manager.
@@ -59,11 +59,11 @@ def create_app(
         tokens: Who may do what. Without them, everybody who reaches the application may do everything.
         hosts: Names that requests may call the server by, beside those of the loopback interface.
         limits: Bounds of requests.
-        registry: The services, if not those of the manager's backend with the default settings.
+        services: The services, if not those of the manager's backend with the default settings.
         modules: Modules with ``ENDPOINTS``.
     """
     named = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
-    site = make_site(manager, tokens, named, limits or Limits(), registry or Services(manager))
+    site = make_site(manager, tokens, named, limits or Limits(), services or Services(manager))
     endpoints: list[Endpoint] = [e for module in modules for e in module.ENDPOINTS]
 
     @asynccontextmanager

@@ -30,7 +30,7 @@ class Scope(StrEnum):
     WORK = "work"
     """Move processes on: signal, cancel, retry."""
     ADMIN = "admin"
-    """Everything, terminating included."""
+    """Everything, terminating and registering services included."""
 
 
 class Token(Struct, frozen=True):

@@ -32,6 +32,7 @@ select n, 1, n, 'a', 'a', 'default', '{{}}', 1, 1, 1, null, false, n, n, case wh
 insert into {schema}.timer select n, 1, 't', 1, '{{}}', n, 4000000000000000 + n from generate_series(1, {rows}) n;
 insert into {schema}.child select n, 'p' || n + 1, n + 1, 'w', 'abandon', n from generate_series(1, {rows}) n;
 insert into {schema}.signal_receipt select n, 's' from generate_series(1, {rows}) n;
+insert into {schema}.definition (domain, kind, name, body, defined) select 1, 'k', 'n' || n, '{{}}', n from generate_series(1, {rows}) n;
 """
 
 KEYS: dict[str, Any] = {"keys": list(range(1, 400, 4))}
@@ -107,12 +108,13 @@ HOT: dict[str, dict[str, Any]] = {
     "check_events": KEYS,
     "keys_after": {"after": 5, "limit": 500},
     "queue_depths": {"now": FUTURE, "most": 100},
+    "definitions": {"since": 2**40},
     "cursors": {"events": '[{"key": 5, "first_seq": 1}]'},
 }
 
 # Of few rows by their nature, or of all rows on purpose.
 NOT_HOT = {
-    "sightings", "touched",
+    "define", "lock_definitions", "sightings", "touched",
     "begin_write", "begin_read", "commit", "rollback", "prologue", "clock", "get_types", "set_workflow",
     "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
     "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",

@@ -126,20 +126,24 @@ def test_a_worker_of_its_own_works_on_events(database: Path) -> None:
         assert worker.wait(60) == 0
 
 
-def test_a_service_finishes_later_at_the_address_it_is_told(database: Path) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["after its 202", "before its 202"])
+def test_a_service_finishes_later_at_the_address_it_is_told(database: Path, early: bool) -> None:
     answered, finished = threading.Event(), threading.Event()
     statuses: list[int] = []
 
     def later(call: Call) -> Any:
         def finish() -> None:
-            answered.wait(60)
+            assert early or answered.wait(60)
             for _ in range(2):
                 body = {"data": {"message": call.body["message"] * 2}}
                 answer = httpx2.post(call.headers["callback-url"], json=body, timeout=90)
                 statuses.append(answer.status_code)
             finished.set()
 
-        threading.Thread(target=finish).start()
+        if early:
+            finish()
+        else:
+            threading.Thread(target=finish).start()
         return 202, {}
 
     with listening(later) as slow, served(database, *ALLOWED) as server:
@@ -172,6 +176,7 @@ def test_a_server_that_is_stopped_ends_while_a_service_is_being_called(
     [
         (("--allow-service", "a b"), "allowed address 'a b'"),
         (("--service-port", "0"), "--service-port"),
+        (("--callback-url", "flows.example.org"), "callback URL 'flows.example.org'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.errors import StaleTaskError
-from pyworkflow.services import CallbackError, MismatchError, callback
+from pyworkflow.backend.base import Poll
+from pyworkflow.errors import BackendUnavailableError, StaleTaskError
+from pyworkflow.services import CallbackError, MismatchError, Services, callback
 from pyworkflow.services.callback import Callbacks
 from pyworkflow.task import ActivityTask
 from pyworkflow.testing.clock import FakeClock
@@ -158,21 +159,55 @@ def test_a_service_can_call_back_that_it_failed(world: World) -> None:
 
 
 def test_the_token_of_an_attempt_is_none_of_the_next(world: World) -> None:
+    world.service("slow", "http://127.0.0.1:1/", spec={"outputs": {"count": INTEGER}})
+    world.workflow("flow", ["slow"])
+    event = world.send("flow", {})
+    decider = world.runner.workers[0]
+    decider()
+
+    def leased() -> ActivityTask:
+        poll = Poll(ActivityTask, "services", lease=10)
+        [task] = world.backend.turn(polls=[poll]).tasks
+        assert isinstance(task, ActivityTask)
+        return task
+
+    first = leased()
+    token = world.services.callbacks.token(first, 3600)
+    # The worker is not heard of any more.
+    world.clock.advance(11)
+    second = leased()
+
+    assert (first.attempt, second.attempt) == (1, 2)
+    with pytest.raises(StaleTaskError):
+        world.services.finish(token, {"count": 9}, None)
+    world.services.finish(world.services.callbacks.token(second, 3600), {"count": 2}, None)
+    assert world.finish(event).outputs == {"count": 2}
+
+
+def test_who_does_not_call_back_in_time_is_called_again_with_the_same_key(world: World) -> None:
     with listening((202, {})) as slow:
         event = later(world, slow, callback_timeout=30, retry={"max_attempts": 2, "initial": 1})
-        first = token_of(slow.calls[0])
-        # The first attempt is not heard of any more.
         while len(slow.calls) < 2:
             world.clock.advance(30)
             world.runner.work()
-        second = token_of(slow.calls[1])
+        first, second = map(token_of, slow.calls)
 
         assert slow.header("Idempotency-Key") == [f"{event}.slow"] * 2
-        with pytest.raises((CallbackError, StaleTaskError)):
+        with pytest.raises(CallbackError, match="too late"):
             world.services.finish(first, {"count": 9}, None)
         world.services.finish(second, {"count": 2}, None)
 
     assert world.finish(event).outputs == {"count": 2}
+
+
+def test_a_callback_while_the_store_is_away_may_be_tried_again(world: World) -> None:
+    with listening((202, {})) as slow:
+        later(world, slow)
+        token = token_of(slow.calls[0])
+    world.backend.close()
+
+    with pytest.raises(BackendUnavailableError):
+        world.services.finish(token, {"count": 1}, None)
 
 
 def test_a_service_that_never_calls_back_fails_the_event(world: World) -> None:
@@ -197,8 +232,6 @@ def test_without_an_address_to_call_back_nobody_is_waited_for() -> None:
 
 
 def test_all_who_share_a_store_share_the_key(world: World) -> None:
-    from pyworkflow.services import Services
-
     with listening((202, {})) as slow:
         event = later(world, slow)
         other = Services(world.manager, clock=world.clock)

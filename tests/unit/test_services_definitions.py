@@ -98,6 +98,16 @@ def test_a_definition_is_replaced_by_a_further_version(services: Services) -> No
     assert services.registry.get(SERVICE, "one", first.revision).definition.timeout == 30
 
 
+def test_a_definition_that_cannot_be_read_is_in_nobodys_way(services: Services) -> None:
+    put_service(services, name="good")
+    services.manager.backend.define("service", "odd", {"of": "a later version"})
+
+    services.registry.refresh()
+
+    assert [kept.definition.name for kept in services.registry.all(SERVICE)] == ["good"]
+    assert put_service(services, name="odd").version == 1
+
+
 def test_what_is_removed_is_gone_and_its_versions_go_on(services: Services) -> None:
     put_service(services)
     services.registry.remove(SERVICE, "one")

@@ -1,6 +1,7 @@
 """Events: what each service is sent, what comes out, what becomes of failures; services are real ones on loopback."""
 
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -30,8 +31,6 @@ def world() -> World:
 @pytest.fixture
 def texts(world: World) -> Any:
     """The seed's services, registered, with their workflow."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         found: dict[str, Listener] = {}
         for name, answer in TEXTS.items():
@@ -310,6 +309,8 @@ def test_the_process_of_no_event_fails_instead_of_being_parked(world: World, giv
     process = world.runner.finish("odd")
 
     assert process.status == "failed"
+    with pytest.raises(UnknownProcessError, match="it is no event"):
+        world.services.view("odd")
 
 
 def test_pictures_show_the_workflow_and_the_state_of_each_call(
@@ -323,6 +324,8 @@ def test_pictures_show_the_workflow_and_the_state_of_each_call(
     after = flow.picture.to_svg(process)
 
     assert flow.picture.to_svg().count("<rect") == 3
+    # It names services, not what calls them.
+    assert "services.call" not in flow.picture.to_svg()
     assert (before.count(">waiting<"), before.count(">completed<")) == (3, 0)
     assert (after.count(">waiting<"), after.count(">completed<")) == (0, 3)
     assert after.count("<path") == 1 + 2

@@ -44,7 +44,7 @@ def services(manager: Manager) -> Services:
 
 @pytest.fixture
 def app(manager: Manager, services: Services) -> Iterator[Starlette]:
-    made = create_app(manager, registry=services)
+    made = create_app(manager, services=services)
     yield made
     close(made)
 
@@ -203,7 +203,7 @@ def test_other_methods_are_told_of(run: Run, app: Starlette) -> None:
 
 def test_registering_needs_the_scope_admin(manager: Manager, run: Run) -> None:
     tokens, secrets = make_tokens(boss="admin", starter="start,read,work")
-    app = create_app(manager, tokens=tokens, registry=Services(manager, LOOPBACK))
+    app = create_app(manager, tokens=tokens, services=Services(manager, LOOPBACK))
     given = text_service("upper", "http://127.0.0.1:1/")
 
     async def call() -> None:
@@ -365,7 +365,7 @@ def test_a_service_calls_back_without_a_token_of_the_server(
     run: Run, manager: Manager, services: Services, worker: None
 ) -> None:
     tokens, secrets = make_tokens(boss="admin")
-    app = create_app(manager, tokens=tokens, registry=services)
+    app = create_app(manager, tokens=tokens, services=services)
     called = threading.Event()
 
     def answer(call: Any) -> Any:

@@ -11,8 +11,8 @@ from pyworkflow.errors import PayloadError
 from pyworkflow.process import Status
 from pyworkflow.services import Wanted
 from pyworkflow.services.view import EventView
+from pyworkflow.web.api.definitions import SVG
 from pyworkflow.web.api.processes import KEY, id_of_key
-from pyworkflow.web.api.services import SVG
 from pyworkflow.web.endpoint import Call, Endpoint, json_response
 from pyworkflow.web.problems import problem_of
 from pyworkflow.web.shapes import Done

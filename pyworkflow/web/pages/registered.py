@@ -6,7 +6,7 @@ from starlette.responses import Response
 from pyworkflow.services.definition import SERVICE, WORKFLOW
 from pyworkflow.services.errors import DefinitionConflictError
 from pyworkflow.services.workflow import EVENT
-from pyworkflow.web.api.services import all_of, one_of
+from pyworkflow.web.api.definitions import all_of, one_of
 from pyworkflow.web.endpoint import Call, Endpoint
 from pyworkflow.web.pages.render import render
 from pyworkflow.web.tokens import Scope

@@ -20,9 +20,9 @@ EXEC_TOPIC = "__exec_topic__"
 Handler = Callable[[Event], Awaitable[object] | object]
 
 
-def workflow_exec_topics(uid: str | None) -> tuple[str, str]:
-    """Return the topics of the messages about a workflow."""
-    return EXEC_TOPIC, f"{EXEC_TOPIC}/{uid}"
+def workflow_exec_topics(uid: str | None) -> tuple[str, ...]:
+    """Return the topics of the messages about a workflow; about a task that has none, if there is no id."""
+    return (EXEC_TOPIC,) if uid is None else (EXEC_TOPIC, f"{EXEC_TOPIC}/{uid}")
 
 
 class Broker:

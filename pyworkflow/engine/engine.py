@@ -34,7 +34,7 @@ class Engine:
         backend: Where workflows are recorded, as a backend or its URL: they survive the end of this OS process then, see `rescue`. Without
             one they live in the memory of the loop.
         selector: What keeps the templates.
-        loop: The loop; the running one if left out.
+        loop: Accepted for programs of the first tukio; the loop is the one that runs when a workflow is started.
         name: What the workflows of this engine go by on the backend: one engine of a name at a time takes care of them.
         lease: With a backend: the seconds after which another engine of the name takes over from one that is gone.
         clock: What to read the time from.
@@ -54,7 +54,6 @@ class Engine:
         clock: Clock | None = None,
     ) -> None:
         self.selector: Selector = selector or WorkflowSelector()
-        self._loop = loop
         self._clock = clock or SystemClock()
         self._workflows: dict[str, Workflow] = {}
         self._by_template: dict[str, dict[str, Workflow]] = {}
@@ -159,10 +158,11 @@ class Engine:
             InvalidRequestError: The data is no dict, or is not JSON.
         """
         template.validate()
+        event = Event(data)
         if self._stopping:
             return None
         workflow = self._new(template)
-        await self._begin(workflow, Event(data))
+        await self._begin(workflow, event)
         return workflow
 
     async def _trigger(self, template: WorkflowTemplate, event: Event) -> Workflow | None:
@@ -182,8 +182,13 @@ class Engine:
             other.cancel()
         task = asyncio.create_task(self._begin_after(aborted, workflow, event))
         self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        task.add_done_callback(self._waited)
         return workflow
+
+    def _waited(self, task: asyncio.Task[None]) -> None:
+        self._waiting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a workflow could not begin after those that it aborted", exc_info=error)
 
     async def _begin_after(self, others: list[Workflow], workflow: Workflow, event: Event) -> None:
         await asyncio.wait(others)
@@ -194,7 +199,6 @@ class Engine:
     def _new(self, template: WorkflowTemplate, uid: str | None = None) -> Workflow:
         """Return a new workflow. It counts as one of those that run from now on."""
         loop = asyncio.get_running_loop()
-        self._loop = loop
         workflow = Workflow(template, self._runner, loop=loop, uid=uid, clock=self._clock)
         self._workflows[workflow.uid] = workflow
         self._by_template.setdefault(template.uid, {})[workflow.uid] = workflow

@@ -24,9 +24,10 @@ class JoinTask(TaskHolder):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         wanted = config["wait_for"]
+        # One of the two says what it waits for.
         self._number: int | None = wanted if isinstance(wanted, int) else None
-        self._ids = frozenset[str]() if isinstance(wanted, int) else frozenset(wanted)
-        self._left: frozenset[str] | None = None
+        self._missing = set[str]() if isinstance(wanted, int) else set(wanted)
+        self._lost = 0
         self._came: dict[str, Json] = {}
         self._ends: list[Json] = []
         self._status = JoinStatus.RUNNING
@@ -55,17 +56,20 @@ class JoinTask(TaskHolder):
         """Return which parents have come, and when."""
         return {"tasks": list(self._ends), "status": self._status.value}
 
-    def parents_left(self, parents: frozenset[str]) -> None:
-        """Take notice of which parents may still give something; what the others gave is in the queue."""
-        self._left = parents
-        # Data without a source comes from no parent: it only has the queue looked at.
+    def parent_lost(self, parent: str) -> None:
+        """Take notice that a parent never will give anything."""
+        self._lost += 1
+        self._missing.discard(parent)
+        # Data without a source comes from no parent: it only has the task look again.
         self.queue.put_nowait(Event({}))
 
     async def execute(self, event: Event) -> Json:
         """Wait for the parents."""
         first = event.data
+        task: Any = asyncio.current_task()
+        parents = task.workflow.plan.parents[task.template.uid] if task.workflow else ()
         self._come(event)
-        while not self._is_complete():
+        while not self._is_complete(len(parents)):
             self._come(await self.queue.get())
         self._end(JoinStatus.DONE)
         return self._output(first)
@@ -86,19 +90,15 @@ class JoinTask(TaskHolder):
         if parent is None or parent in self._came:
             return
         self._came[parent] = event.data
+        self._missing.discard(parent)
         now = to_datetime(SystemClock().now())
         self._ends.append({"id": parent, "end_time": now.isoformat()})
         self._tell()
 
-    def _is_complete(self) -> bool:
-        if self._number is not None:
-            wanting = len(self._came) < self._number
-            may_come = self._left is None or bool(self._left)
-        else:
-            missing = self._ids - self._came.keys()
-            wanting = bool(missing)
-            may_come = self._left is None or bool(missing & self._left)
-        return not wanting or (self.queue.empty() and not may_come)
+    def _is_complete(self, parents: int) -> bool:
+        if self._number is None:
+            return not self._missing
+        return len(self._came) >= min(self._number, parents - self._lost)
 
     def _end(self, status: JoinStatus) -> None:
         self._status = status

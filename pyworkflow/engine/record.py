@@ -60,10 +60,15 @@ class TaskRecord(Struct, gc=False):
         """Tell whether a task that follows it is given something."""
         return self.gives is not None and (self.next is None or task in self.next)
 
-    def event(self, template: str, workflow: str) -> Event:
-        """Return what the next tasks are given."""
-        source = EventSource(template, workflow, self.task, self.uid)
-        return Event.thawed(self.gives or self.inputs, None, source)
+    def source(self, workflow: EventSource) -> EventSource:
+        """Return the source of what comes from it, from that of its workflow."""
+        return EventSource(
+            workflow.workflow_template_id, workflow.workflow_exec_id, self.task, self.uid
+        )
+
+    def event(self, workflow: EventSource) -> Event:
+        """Return what the next tasks are given, from the source of its workflow."""
+        return Event.thawed(self.gives or self.inputs, None, self.source(workflow))
 
     def outcome(self) -> Outcome:
         """Return what its end means for the graph."""

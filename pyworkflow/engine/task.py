@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.codec import Json
-from pyworkflow.engine.broker import EXEC_TOPIC, get_broker, workflow_exec_topics
+from pyworkflow.engine.broker import get_broker
 from pyworkflow.engine.errors import SkipTask, TukioTaskError
 from pyworkflow.engine.event import Event, EventSource, thaw
+from pyworkflow.engine.messages import tell
 from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.registry import TaskRegistry
 from pyworkflow.engine.states import FutureState, TaskExecState
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyworkflow.engine")
 
 _CLOCK = SystemClock()
+_OUTSIDE = EventSource()
 
 
 class TukioTask(asyncio.Task[Any]):
@@ -47,7 +49,7 @@ class TukioTask(asyncio.Task[Any]):
         record: What is known of the execution.
         event: What it was given.
         next: The ids of the tasks that are to follow; None for all.
-        heard: The parents that it knows about, if there are several.
+        unheard: The parents, besides the first, that it has not been told of.
     """
 
     __slots__ = (
@@ -59,13 +61,13 @@ class TukioTask(asyncio.Task[Any]):
         "_queue",
         "_timer",
         "event",
-        "heard",
         "holder",
         "next",
         "record",
         "suspending",
         "template",
         "timed_out",
+        "unheard",
         "workflow",
     )
 
@@ -83,7 +85,7 @@ class TukioTask(asyncio.Task[Any]):
         self.workflow = workflow
         self.event = event
         self.next: list[str] | None = None
-        self.heard: set[str] | None = None
+        self.unheard: set[str] = set()
         self.timed_out = False
         self.suspending = False
         self.holder: Any = None
@@ -140,12 +142,7 @@ class TukioTask(asyncio.Task[Any]):
     @property
     def event_source(self) -> EventSource:
         """The source of the events that come from it."""
-        if self.workflow is None:
-            return EventSource(task_template_id=self.template.uid, task_exec_id=self.uid)
-        source = self.workflow.source
-        return EventSource(
-            source.workflow_template_id, source.workflow_exec_id, self.template.uid, self.uid
-        )
+        return self.record.source(_OUTSIDE if self.workflow is None else self.workflow.source)
 
     @property
     def committed(self) -> bool:
@@ -167,9 +164,8 @@ class TukioTask(asyncio.Task[Any]):
             data: Any JSON.
             event_type: The type of the message; ``task-progress`` if left out.
         """
-        topics = EXEC_TOPIC if self.workflow is None else workflow_exec_topics(self.workflow.uid)
-        message = {"type": event_type or TaskExecState.PROGRESS.value, "content": data}
-        get_broker(self.get_loop()).dispatch(message, topics, self.event_source)
+        broker = get_broker(self.get_loop())
+        tell(broker, self.event_source, event_type or TaskExecState.PROGRESS, data)
 
     # -- its end --------------------------------------------------------------------------------------------------------------------
 

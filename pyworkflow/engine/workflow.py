@@ -13,28 +13,21 @@ from typing import TYPE_CHECKING, Any
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.codec import Json
 from pyworkflow.engine import reporting
-from pyworkflow.engine.broker import Broker, get_broker, workflow_exec_topics
+from pyworkflow.engine.broker import Broker, get_broker
 from pyworkflow.engine.errors import WorkflowError
 from pyworkflow.engine.event import Event, EventSource
+from pyworkflow.engine.messages import tell, tell_of_end
 from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.states import FutureState, OverrunPolicy, TaskExecState, WorkflowExecState
 from pyworkflow.engine.task import TukioTask
 from pyworkflow.engine.template import WorkflowTemplate
 from pyworkflow.graph.flow import Flow
-from pyworkflow.graph.state import StepStatus
 from pyworkflow.ids import new_id
 
 if TYPE_CHECKING:
     from pyworkflow.engine.runner import Runner
 
 log = logging.getLogger("pyworkflow.engine")
-
-_MESSAGES = {
-    FutureState.finished: TaskExecState.END,
-    FutureState.skipped: TaskExecState.SKIP,
-    FutureState.timeout: TaskExecState.TIMEOUT,
-    FutureState.exception: TaskExecState.ERROR,
-}
 
 _NOTHING = Event({})
 
@@ -241,7 +234,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         """Return what a task is given: by the first parent that gave something, or from outside."""
         first = self.flow.states[task].first
         record = None if first is None else self.records.get(first)
-        return self.event if record is None else record.event(self.template.uid, self.uid)
+        return self.event if record is None else record.event(self.source)
 
     @property
     def is_settled(self) -> bool:
@@ -275,10 +268,17 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.records[task_id] = task.record
         self._listen(task, self._broker.register)
         if self._broker.is_heard:
-            self._tell(TaskExecState.BEGIN, task.inputs, task.event_source)
+            tell(self._broker, task.event_source, TaskExecState.BEGIN, task.inputs)
         if len(self.plan.parents[task_id]) > 1:
-            self._joining[task_id] = task
-            self._tell_of_parents(task)
+            self._join(task)
+
+    def _join(self, task: TukioTask) -> None:
+        """Have a task told of its other parents: now, and from now on."""
+        task.unheard.update(self.plan.parents[task.template.uid])
+        if event_source := task.event.source:
+            task.unheard.discard(str(event_source.task_template_id))
+        self._joining[task.template.uid] = task
+        self._tell_of_parents(task, list(task.unheard))
 
     def _listen(self, task: TukioTask, call: Callable[[Any, str | None], None]) -> None:
         topics = task.template.topics
@@ -312,33 +312,26 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         if step.is_ended:
             return
         self.records[record.task] = record
+        unfinished = self.flow.unfinished
         self.flow.end(step, record.outcome(), record.next)
-        if self._broker.is_heard and not told:
-            self._tell_of(record)
+        if not told:
+            tell_of_end(self._broker, self.source, record)
+        alone = unfinished - self.flow.unfinished == 1
         for task in list(self._joining.values()):
-            self._tell_of_parents(task)
+            self._tell_of_parents(task, [record.task] if alone else list(task.unheard))
 
-    def _tell_of_parents(self, task: TukioTask) -> None:
-        """Let a running task have what its other parents gave, and know which of them will never give anything."""
-        own, left = task.template.uid, set[str]()
-        if task.heard is None:
-            first = task.event.source
-            known = None if first is None else first.task_template_id
-            task.heard = set() if known is None else {known}
-        for parent in self.plan.parents[own]:
-            state = self.flow.states[parent]
-            if parent in task.heard:
+    def _tell_of_parents(self, task: TukioTask, parents: Iterable[str]) -> None:
+        """Let a running task have what other parents gave, and know of those that never will give anything."""
+        own = task.template.uid
+        for parent in parents:
+            if parent not in task.unheard or not self.flow.states[parent].is_ended:
                 continue
-            if not state.is_ended:
-                left.add(parent)
-                continue
-            task.heard.add(parent)
+            task.unheard.discard(parent)
             record = self.records.get(parent)
-            gave = state.status is StepStatus.COMPLETED and record is not None
-            if gave and record is not None and record.gives_to(own):
-                task.data_received(record.event(self.template.uid, self.uid))
-        if hasattr(task.holder, "parents_left"):
-            task.holder.parents_left(frozenset(left))
+            if record is not None and record.gives_to(own):
+                task.data_received(record.event(self.source))
+            elif hasattr(task.holder, "parent_lost"):
+                task.holder.parent_lost(parent)
 
     # -- its end --------------------------------------------------------------------------------------------------------------------
 
@@ -398,21 +391,5 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         error = None if record is None else record.error or record.state.value
         return f"its first task {self.plan.root!r} failed: {error}"
 
-    # -- messages -------------------------------------------------------------------------------------------------------------------
-
-    def _tell_of(self, record: TaskRecord) -> None:
-        message = _MESSAGES.get(record.state)
-        if message is None:
-            return
-        told = record.as_dict()
-        content: Json = told["outputs"]
-        if content is None and record.error is not None:
-            content = {"exception": record.error, "type": record.error_type}
-        source = EventSource(self.template.uid, self.uid, record.task, record.uid)
-        self._tell(message, content, source)
-
-    def _tell(self, type: str, content: Json = None, source: EventSource | None = None) -> None:
-        if self._broker.is_heard:
-            topics = workflow_exec_topics(self.uid)
-            message = {"type": str(type), "content": content}
-            self._broker.dispatch(message, topics, source or self.source)
+    def _tell(self, type: str, content: Json = None) -> None:
+        tell(self._broker, self.source, type, content)

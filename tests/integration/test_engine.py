@@ -12,6 +12,7 @@ import pytest
 
 from pyworkflow.backend.base import Backend, Capability
 from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import ScheduleActivity
 from pyworkflow.engine import (
@@ -34,6 +35,7 @@ from pyworkflow.event import ActivityEvent, DecisionEvent
 from pyworkflow.process import Process, ProcessCompleted, ProcessFailed, ProcessTimedOut, Status
 from tests import engine_kit as kit
 from tests.engine_kit import execs, stage, states, template
+from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,14 +44,20 @@ GATED = {"a": "kit-append", "b": "kit-gate", "c": "kit-append"}
 Main = Callable[[Engine], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=[pytest.mark.slow])])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    made: Backend = (
-        MemoryBackend() if request.param == "memory" else SQLiteBackend(tmp_path / "engine.db")
-    )
-    with made:
+    with opened(request, tmp_path) as made:
         yield made
         assert made.check() == []
+
+
+def opened(request: pytest.FixtureRequest, path: Path) -> Backend:
+    if request.param == "memory":
+        return MemoryBackend()
+    if request.param == "sqlite":
+        return SQLiteBackend(path / "engine.db")
+    server: Server = request.getfixturevalue("postgresql_server")
+    return PostgreSQLBackend(server.url(), schema=request.getfixturevalue("schema"))
 
 
 def run(backend: Backend, main: Main) -> None:
@@ -296,6 +304,41 @@ def test_an_engine_needs_a_feed_and_a_name() -> None:
         Engine(backend="memory:", name="a/b")
     with pytest.raises(InvalidRequestError):
         Engine(backend="nowhere:")
+
+
+def test_stopped_by_force_it_cancels_the_processes(backend: Backend) -> None:
+    async def main(engine: Engine) -> None:
+        workflow = await begun(engine, template(GATED))
+        await stage.begun["b"].wait()
+
+        await engine.stop(force=True)
+
+        assert workflow.state is FutureState.cancelled
+        assert read(backend, workflow).status is Status.CANCELED
+
+    run(backend, main)
+
+
+def test_what_waits_for_the_aborted_and_cannot_be_recorded_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        backend = SQLiteBackend(tmp_path / "engine.db")
+        engine = Engine(backend=backend)
+        await engine.load(template({"b": "kit-gate"}, id="t", policy="abort-running"))
+        first = await engine.trigger("t", {})
+        await stage.begun["b"].wait()
+        second = await engine.trigger("t", {})
+        assert first is not None
+        assert second is not None
+        # Told that the first is over, the second will find its backend closed.
+        first.add_done_callback(lambda _: backend.close())
+        await asyncio.wait([second])
+        await until(lambda: "could not begin" in caplog.text)
+
+        assert second.cancelled()
+
+    kit.run(main())
 
 
 # -- taking over -------------------------------------------------------------------------------------------------------------------

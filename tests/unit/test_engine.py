@@ -188,6 +188,8 @@ def test_data_is_a_dict(data: Any) -> None:
             await engine.trigger("t", data)
         with pytest.raises(PayloadError):
             await engine.trigger("t", {"x": {1}})
+        with pytest.raises(PayloadError):
+            await engine.run_once(template({"a": "kit-append"}), {"x": {1}})
 
         assert engine.instances == []
 

@@ -923,5 +923,19 @@ def test_four_thousand_tasks_beside_each_other_and_two_thousand_in_a_row() -> No
     kit.run(main())
 
 
+def test_a_join_of_two_thousand_parents() -> None:
+    async def main() -> None:
+        many = [f"t{n}" for n in range(2000)]
+        join = {"name": "join", "config": {"wait_for": many}}
+        graph = {"r": many, **{name: ["j"] for name in many}, "j": []}
+        tasks: dict[str, Any] = dict.fromkeys(["r", *many], "kit-nothing")
+
+        workflow = await finished(template(tasks | {"j": join}, graph))
+
+        assert len(execs(workflow)["j"]["reporting"]["tasks"]) == 2000
+
+    kit.run(main())
+
+
 def test_a_task_template_tells_what_it_is() -> None:
     assert repr(TaskTemplate("kit-append", "x")) == "<TaskTemplate name='kit-append', uid='x'>"

@@ -49,8 +49,9 @@ def cli(context: click.Context, backend: str) -> None:
 
     Every option has an environment variable: PYWORKFLOW_BACKEND, PYWORKFLOW_WORKER_CONCURRENCY, and so on.
 
-    Exit codes: 0 done; 1 a process failed, or an invariant is violated; 2 bad usage or bad input; 3 the backend cannot be used; 4 unknown
-    process, workflow or activity; 5 conflict: it exists, is closed or was done before; 6 a wait timed out; 130 interrupted.
+    Exit codes: 0 done; 1 a process failed, an invariant is violated, or replayed code decides something else; 2 bad usage or bad
+    input; 3 the backend cannot be used; 4 unknown process, workflow or activity; 5 conflict: it exists, is closed or was done before;
+    6 a wait timed out; 130 interrupted.
     """
     context.obj = {"backend": backend}
     if context.invoked_subcommand is None:

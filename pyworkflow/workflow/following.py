@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime as DateTime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -93,20 +94,18 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
     """
     follower = workflow.follower()
     history = process.history
-    for index, event in enumerate(history):
-        if not isinstance(event, DecisionStartedEvent):
-            continue
-        later = list(_until_next(history[index + 1 :]))
+    starts = [n for n, event in enumerate(history) if isinstance(event, DecisionStartedEvent)]
+    for index, end in pairwise([*starts, len(history)]):
+        later = history[index + 1 : end]
         if any(isinstance(e, DecisionFailedEvent | DecisionTimedOutEvent) for e in later):
             continue
         recorded = [e.decision for e in later if isinstance(e, DecisionEvent)]
-        is_last = index + 1 + len(later) == len(history)
-        known = None if is_last and not recorded else recorded
+        known = None if end == len(history) and not recorded else recorded
         shown = _as_it_was(process, index + 1)
         decided = follower.decide(shown)
         yield Step(
             number=index + 1,
-            datetime=event.datetime,
+            datetime=history[index].datetime,
             news=[e for e in shown.unseen_events() if not isinstance(e, _DECIDING)],
             recorded=known,
             decided=decided,
@@ -120,10 +119,3 @@ def _as_it_was(process: Process, length: int) -> Process:
     history = process.history.prefix(length)
     earlier = {"status": Status.OPEN, "result": None, "closed": None, "parked": None}
     return process.copy_with_id(str(process.id), history=history, **earlier)
-
-
-def _until_next(events: Sequence[Event]) -> Iterator[Event]:
-    for event in events:
-        if isinstance(event, DecisionStartedEvent):
-            return
-        yield event

@@ -65,7 +65,7 @@ def worker(
 ) -> None:
     """Work until stopped: decide processes and execute activities."""
     if app is None and not given["services"]:
-        raise click.UsageError("there is nothing to work on: give --app, or --services")
+        raise click.UsageError("missing option '-A' / '--app', or '--services'")
     if not decisions and not activities:
         raise click.UsageError("--no-decisions and --no-activities leave nothing to do")
     check_seconds(lease, "lease", positive=True)

@@ -196,4 +196,4 @@ def test_a_worker_needs_something_to_work_on(database: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
-    assert "--app, or --services" in done.stderr
+    assert "missing option '-A' / '--app', or '--services'" in done.stderr

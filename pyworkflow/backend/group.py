@@ -1,10 +1,11 @@
 """Group commit: what many threads ask for at the same time goes into one transaction."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+from pyworkflow.backend.touches import Planned, Queue
 from pyworkflow.backend.unit import Work
 
 
@@ -39,6 +40,13 @@ class Rider(Submission):
     def __init__(self, works: Sequence[Work]) -> None:
         super().__init__(works)
         self.leaves = False
+
+    def wants(self, queues: Collection[Queue]) -> bool:
+        """Tell whether its works want tasks from one of some queues."""
+        return any(
+            not isinstance(work, Planned) or not work.touches.queues().isdisjoint(queues)
+            for work in self.works
+        )
 
     def call(self) -> None:
         """Wake its thread: its works are done, or it had better look for itself. Called under the lock of the group."""
@@ -103,11 +111,12 @@ class GroupCommit:
                 # A commit has taken it along.
                 rider.wait()
 
-    def call_riders(self) -> None:
-        """Have all riders look for themselves."""
+    def call_riders(self, queues: Collection[Queue] | None = None) -> None:
+        """Have riders look for themselves: all, or those who want tasks from one of some queues."""
         with self._lock:
             for rider in (*self._riders, *self._taken):
-                rider.call()
+                if queues is None or rider.wants(queues):
+                    rider.call()
 
     def _lead(self, leader: Submission) -> None:
         with self._lock:

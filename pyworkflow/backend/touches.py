@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from pyworkflow.backend.unit import StoredUnit, Work
 
+Queue = tuple[str, str]
+"""``decision`` or ``activity``, and the category."""
+
 
 class Touches(Struct, frozen=True):
     """What a work will ask for. It is a hint: a work may ask for more, or for less.
@@ -34,6 +37,11 @@ class Touches(Struct, frozen=True):
     starts: int = 0
     decisions: tuple[tuple[str, int], ...] = ()
     tasks: tuple[tuple[str, int], ...] = ()
+
+    def queues(self) -> set[Queue]:
+        """Return the queues that it wants tasks from."""
+        decisions = {("decision", category) for category, _ in self.decisions}
+        return decisions | {("activity", category) for category, _ in self.tasks}
 
 
 class Planned(Struct, frozen=True):

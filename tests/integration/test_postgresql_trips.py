@@ -11,7 +11,9 @@ import pytest
 
 from pyworkflow.backend.base import Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend
+from pyworkflow.backend.postgresql.news import Notice
 from pyworkflow.backend.postgresql.session import Session
+from pyworkflow.codec import decode
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted
@@ -148,6 +150,64 @@ def test_a_poll_that_waits_for_something_else_waits_on(backend: PostgreSQLBacken
     waiting.join()
 
     assert [task.activity_execution.id for task in got] == ["first"]
+
+
+def test_a_notice_wakes_only_those_who_want_what_it_tells_of(
+    postgresql_server: Server, schema: str, backend: PostgreSQLBackend
+) -> None:
+    heard: list[Notice | None] = []
+    told = threading.Event()
+    got: list[Any] = []
+    with PostgreSQLBackend(postgresql_server.url(), schema=schema) as other:
+        poll = Poll(DecisionTask, category="wanted")
+
+        def wait() -> None:
+            got.extend(other.turn(polls=[poll], wait=60).tasks)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        until_it_waits(other)
+        call, notify = other._group.call_riders, other._news._notify
+
+        def listen(notice: Notice | None) -> None:
+            notify(notice)
+            heard.append(notice)
+            told.set()
+
+        called: list[bool] = []
+
+        def counted(queues: Any = None) -> None:
+            for rider in (*other._group._riders, *other._group._taken):
+                called.append(queues is None or rider.wants(queues))
+            call(queues)
+
+        while other._news._connection is None:
+            time.sleep(0.001)
+        other._news._notify = listen
+        other._group.call_riders = counted  # type: ignore[method-assign]
+        backend.start_process(Process("w", category="unwanted"))
+        assert told.wait(60)
+        while not any(one is not None and one.queues for one in heard):
+            time.sleep(0.001)
+        assert [one.queues for one in heard if one is not None] == [
+            frozenset({("decision", "unwanted")})
+        ]
+        assert not any(called)
+        backend.start_process(Process("w", id="p", category="wanted"))
+        waiting.join()
+
+    assert [task.process.id for task in got] == ["p"]
+
+
+def test_what_many_queues_have_is_told_in_a_notice_that_fits() -> None:
+    queues = frozenset(("decision", f"{n:0250}") for n in range(40))
+
+    assert decode(Notice("me", queues).text(), Notice) == Notice("me")
+    assert decode(Notice("me", frozenset(), False).text(), Notice) == Notice(
+        "me", frozenset(), False
+    )
+    assert Notice("me", frozenset(), False).joined(Notice("me", queues)) == Notice("me", queues)
+    assert Notice("me", queues, False).joined(Notice("me", None, False)).queues is None
 
 
 def test_what_is_not_committed_is_handed_to_nobody(

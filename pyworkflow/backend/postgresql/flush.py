@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
+from pyworkflow.backend.postgresql.news import Notice
 from pyworkflow.backend.postgresql.rows import (
     EventValues,
     InputValues,
@@ -18,6 +19,11 @@ from pyworkflow.backend.staged import fed
 from pyworkflow.backend.unit import FeedBatch
 
 
+def notice(unit: PostgreSQLUnit, sender: str) -> Notice:
+    """Return what others are told of a transaction."""
+    return Notice(sender, frozenset(unit.left()), unit.ends())
+
+
 class Flush:
     """The statements that write a unit down.
 
@@ -26,7 +32,7 @@ class Flush:
     """
 
     def __init__(self, unit: PostgreSQLUnit) -> None:
-        self._unit = unit
+        self.unit = unit
         self._calls: list[Call] = []
         batches = list(unit.sealed())
         self._batches = [fed(batch) for batch in batches]
@@ -78,7 +84,7 @@ class Flush:
             self._calls.append((name, {argument: value}))
 
     def _processes(self) -> None:
-        unit = self._unit
+        unit = self.unit
         staged = unit.staged_processes
         if new := staged.written(staged.new):
             self._add("add_processes", "rows", as_json(new))
@@ -90,7 +96,7 @@ class Flush:
             self._add("set_processes", "rows", as_json(changed))
 
     def _open_work(self) -> None:
-        unit = self._unit
+        unit = self.unit
         decisions, activities = unit.staged_decisions, unit.staged_activities
         timers, children = unit.staged_timers, unit.staged_children
         self._add("drop_decisions", "keys", list(decisions.dropped))

@@ -36,7 +36,7 @@ class Joining(StoredBackend):
     def _session(self, connection: psycopg.Connection[Any]) -> Session: ...
 
     @abstractmethod
-    def _notice(self, sender: str) -> Call: ...
+    def _told(self, unit: PostgreSQLUnit, sender: str) -> Call: ...
 
     def start_process(
         self,
@@ -111,4 +111,4 @@ class Joining(StoredBackend):
             work(unit)
             if calls := Flush(unit).calls:
                 # From nobody: this backend object is to hear of it too.
-                session.bulk([*calls, self._notice("")])
+                session.bulk([*calls, self._told(unit, "")])

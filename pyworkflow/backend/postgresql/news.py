@@ -15,11 +15,14 @@ from threading import Lock, Thread
 from typing import Any
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.connections import connect
+from pyworkflow.backend.touches import Queue
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
+from pyworkflow.codec import decode, encode
 from pyworkflow.errors import BackendUnavailableError
 
 log = logging.getLogger("pyworkflow.postgresql")
@@ -29,6 +32,37 @@ QUIET_SECONDS = 0.002
 
 ALIVE_SECONDS = 30.0
 """How often a connection on which nothing happens is used, so that its loss is noticed."""
+
+
+MAX_BYTES = 7999
+"""PostgreSQL's limit for what a notice says."""
+
+
+class Notice(Struct, frozen=True, omit_defaults=True):
+    """What is told of a commit.
+
+    Attributes:
+        sender: Who has committed: passed over by the same; empty for nobody who would hear it otherwise.
+        queues: Where there may be tasks for others; None if that is not known.
+        ends: Whether a process may have ended.
+    """
+
+    sender: str
+    queues: frozenset[Queue] | None = None
+    ends: bool = True
+
+    def text(self) -> str:
+        """Return it as it is sent."""
+        body = encode(self)
+        return (body if len(body) <= MAX_BYTES else encode(Notice(self.sender))).decode()
+
+    def joined(self, other: "Notice | None") -> "Notice":
+        """Return what tells of two commits."""
+        if other is None:
+            return self
+        known = self.queues is not None and other.queues is not None
+        queues = frozenset((*(self.queues or ()), *(other.queues or ()))) if known else None
+        return Notice(self.sender, queues, self.ends or other.ends)
 
 
 def channel(schema: str, domain: str) -> str:
@@ -44,11 +78,15 @@ class News:
         address: What to connect to.
         channel: What to listen to.
         sender: What one's own notices say, so that they are passed over.
-        notify: What to call when others have committed.
+        notify: What to call when others have committed, or, with None, when they may have.
     """
 
     def __init__(
-        self, address: Address, channel: str, sender: str, notify: Callable[[], None]
+        self,
+        address: Address,
+        channel: str,
+        sender: str,
+        notify: Callable[[Notice | None], None],
     ) -> None:
         self._address = address
         self._channel = channel
@@ -58,7 +96,7 @@ class News:
         self._thread: Thread | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._pipe: tuple[int, int] | None = None
-        self._untold = False
+        self._untold: Notice | None = None
         self._closed = False
 
     def follow(self) -> None:
@@ -77,10 +115,11 @@ class News:
         """Tell others of a commit that is about to be made, soon after; return False if they must be told by other means."""
         return self._connection is not None
 
-    def committed(self) -> None:
+    def committed(self, notice: Notice) -> None:
         """Send what `tell` has promised."""
         if self._connection is not None:
-            self._untold = True
+            with self._lock:
+                self._untold = notice.joined(self._untold)
             self._poke()
 
     def _poke(self) -> None:
@@ -103,7 +142,7 @@ class News:
                     self._connection = connection
                     backoff.succeed()
                     # Whatever came while nobody listened has to be looked for.
-                    self._notify()
+                    self._notify(None)
                     self._converse(connection)
             except (psycopg.Error, OSError, BackendUnavailableError) as error:
                 if not self._closed:
@@ -131,15 +170,21 @@ class News:
             readable, _, _ = select.select(files, [], [], ALIVE_SECONDS)
             if self._pipe[0] in readable:
                 os.read(self._pipe[0], 65536)
-            if self._untold:
+            if self._untold is not None:
                 time.sleep(max(0.0, told + QUIET_SECONDS - time.monotonic()))
-                self._untold = False
+                with self._lock:
+                    untold, self._untold = self._untold, None
                 told = time.monotonic()
-                connection.execute("select pg_notify(%s, %s)", (self._channel, self._sender))
+                connection.execute("select pg_notify(%s, %s)", (self._channel, untold.text()))
             elif not readable:
                 connection.execute("select 1")
-            if any(notice.payload != self._sender for notice in connection.notifies(timeout=0)):
-                self._notify()
+            heard: Notice | None = None
+            for notification in connection.notifies(timeout=0):
+                notice: Notice = decode(notification.payload, Notice)
+                if notice.sender != self._sender:
+                    heard = notice.joined(heard)
+            if heard is not None:
+                self._notify(heard)
 
     # -- the end -------------------------------------------------------------------------------------------------------------------
 

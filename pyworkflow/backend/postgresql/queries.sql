@@ -434,7 +434,7 @@ select void from {schema}.transaction_receipt where id = %(id)s;
 select e.key, e.first_seq, e.cursor from {schema}.event e
 where (e.key, e.first_seq) in (select key, first_seq from json_to_recordset(%(events)s::json) as x (key bigint, first_seq integer));
 -- name: notify
-select pg_notify(%(channel)s, %(sender)s);
+select pg_notify(%(channel)s, %(notice)s);
 
 -- name: keys_after
 select key from {schema}.process where domain = %(domain)s and key > %(after)s order by key limit %(limit)s;

@@ -13,9 +13,9 @@ from pyworkflow.backend.group import GroupCommit, Rider, Submission
 from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
 from pyworkflow.backend.postgresql.errors import is_lost, translated
-from pyworkflow.backend.postgresql.flush import Flush
+from pyworkflow.backend.postgresql.flush import Flush, notice
 from pyworkflow.backend.postgresql.joined import Joining
-from pyworkflow.backend.postgresql.news import News, channel
+from pyworkflow.backend.postgresql.news import News, Notice, channel
 from pyworkflow.backend.postgresql.numbers import Numbers, Reserve
 from pyworkflow.backend.postgresql.registered import TypeCache
 from pyworkflow.backend.postgresql.schema import set_up
@@ -99,7 +99,7 @@ class PostgreSQLBackend(Joining):
         self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
-        self._news = News(self.address, self._channel, self._sender, self._rouse)
+        self._news = News(self.address, self._channel, self._sender, self._heard)
         # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
         self._saw_work = False
         self._fruitless = False
@@ -136,17 +136,25 @@ class PostgreSQLBackend(Joining):
         with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
         if recorded:
-            self._news.committed()
+            self._news.committed(notice(units[-1], self._sender))
             self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:
         """Tell other OS processes of the commit, if they may wait for it."""
         if not flush.is_news or self._news.tell():
             return []
-        return [self._notice(self._sender)]
+        return [self._told(flush.unit, self._sender)]
 
-    def _notice(self, sender: str) -> Call:
-        return "notify", {"channel": self._channel, "sender": sender}
+    def _told(self, unit: PostgreSQLUnit, sender: str) -> Call:
+        return "notify", {"channel": self._channel, "notice": notice(unit, sender).text()}
+
+    def _heard(self, told: Notice | None) -> None:
+        """Wake those who may find something in what others have committed."""
+        if told is None:
+            self._rouse()
+        else:
+            self._wakeups.notify(ends=told.ends)
+            self._group.call_riders(told.queues)
 
     # -- reading -------------------------------------------------------------------------------------------------------------------
 

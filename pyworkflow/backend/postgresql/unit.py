@@ -22,9 +22,10 @@ from pyworkflow.backend.postgresql.rows import (
 )
 from pyworkflow.backend.postgresql.session import Session
 from pyworkflow.backend.staged import Pair, Staged
-from pyworkflow.backend.touches import Plan
+from pyworkflow.backend.touches import Plan, Queue
 from pyworkflow.ledger.rows import (
     NEVER,
+    SCHEDULED,
     ActivityRow,
     ChildRow,
     DecisionRow,
@@ -321,6 +322,17 @@ class PostgreSQLUnit(Looking):
             own = self._with_process(values)
             self._activity(own)
             taken.append(own[0])
+
+    def left(self) -> set[Queue]:
+        """Return the queues in which this transaction leaves tasks that are ready."""
+        decisions, activities = self.staged_decisions.put(), self.staged_activities.put()
+        kinds = (("decision", decisions), ("activity", activities))
+        return {
+            (kind, row.category)
+            for kind, rows in kinds
+            for row in rows
+            if row.state == SCHEDULED and row.ready <= self.now
+        }
 
     def _with_process(self, values: Values) -> Values:
         """Keep the process at the end of a row; return what is before it."""

@@ -159,18 +159,14 @@ def test_256_failures_are_no_success(tmp_path: Path) -> None:
     ("tasks", "arguments", "status"),
     [
         ("tasks: {a: {task: Fail}, b: {task: Nothing, dependencies: [a]}}", [], 2),
-        ("tasks: {a: {task: Nothing}}", [], 0),
         ("tasks: {a: {task: Fail}, b: {task: Nothing, dependencies: [a]}}", ["--skip", "a"], 0),
         ("tasks: {a: {task: Fail}, b: {task: Nothing}}", ["--run-to", "b"], 0),
-        ("tasks: {a: {task: Fail}, b: {task: Nothing}}", ["--run-from", "b"], 0),
         (
             "tasks:\n  a:\n    task: $VAR{what}",
             ["--var", "what=Nothing", "--max-concurrency", "1"],
             0,
         ),
         ("tasks: {a: {task: Nowhere}}", [], 1),
-        ("tasks: {a: {task: Nothing, max_attempts: 0}}", [], 1),
-        ("tasks: {a: {task: Nothing, dependencies: [a]}}", [], 1),
         ("tasks: {a: {task: Nothing}}", ["--skip", "z"], 99),
     ],
 )

@@ -119,7 +119,8 @@ class Flowmancer:
         if report.signal is not None:
             sys.exit(status)
         if status and raise_exception_on_failure:
-            raise JobFailedError(f"job {report.name!r} has failed: {report.failures} tasks")
+            told = f"{report.failures} of {len(report.states)} tasks did not complete"
+            raise JobFailedError(f"job {report.name!r} has failed: {told}")
         return status
 
     def _run(self, arguments: _Arguments, default: str | Path | None) -> JobReport:

@@ -108,18 +108,19 @@ class Flowmancer:
         except JobDefinitionError as error:
             if raise_exception_on_failure:
                 raise
-            return self._told(error, INVALID, debug=False)
+            return _told(error, INVALID, debug=False)
         except (
             Exception
         ) as error:  # the seed's contract: whatever it is, it is printed and a number
             if raise_exception_on_failure:
                 raise
-            return self._told(error, BROKEN, debug=arguments.debug)
+            return _told(error, BROKEN, debug=arguments.debug)
         status = status_of(report)
         if report.signal is not None:
             sys.exit(status)
         if status and raise_exception_on_failure:
-            raise JobFailedError(f"job {report.name!r} has failed: {report.failures} tasks")
+            told = f"{report.failures} of {len(report.states)} tasks did not complete"
+            raise JobFailedError(f"job {report.name!r} has failed: {told}")
         return status
 
     def _run(self, arguments: _Arguments, default: str | Path | None) -> JobReport:
@@ -146,12 +147,6 @@ class Flowmancer:
             say=_print,
         )
 
-    def _told(self, error: Exception, status: int, *, debug: bool) -> int:
-        if debug:
-            traceback.print_exception(error)
-        _print(f"ERROR: {error}")
-        return status
-
 
 def limited(job: JobDefinition, max_concurrency: int | None) -> JobDefinition:
     """Return a job with another limit of tasks at a time; with its own, for None."""
@@ -164,6 +159,13 @@ def limited(job: JobDefinition, max_concurrency: int | None) -> JobDefinition:
 def _main_folder() -> Path:
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return Path.cwd() if file is None else Path(file).resolve().parent
+
+
+def _told(error: Exception, status: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    _print(f"ERROR: {error}")
+    return status
 
 
 def _print(text: str) -> None:

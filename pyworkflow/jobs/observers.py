@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from pyworkflow.jobs.checkpointer.checkpointer import CheckpointContents
@@ -27,6 +27,7 @@ PATIENCE = 60.0
 
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 class _Outlet(Generic[E]):
@@ -114,9 +115,7 @@ class Observers:
         checkpointer = self._checkpointer
         if checkpointer is None:
             return None
-        reading = _awaited(lambda: checkpointer.read_checkpoint(self._name))
-        content: CheckpointContents = self._wait(reading)
-        return content
+        return self._wait(_awaited(lambda: checkpointer.read_checkpoint(self._name)))
 
     def start(self, *, restarted: bool) -> None:
         """Call `on_create` (and `on_restart`) of all, and begin to pass events on."""
@@ -138,23 +137,19 @@ class Observers:
             stage: ``on_success``, ``on_failure`` or ``on_abort``.
         """
         try:
-            self._wait(asyncio.wait_for(self._finish(stage), PATIENCE))
+            self._wait(self._finish(stage), PATIENCE)
         except TimeoutError:
             log.error("plugins did not end within %s seconds and are left behind", PATIENCE)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; one that a plugin holds is left behind."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(1)
         if not self._thread.is_alive():
             self._loop.close()
 
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        done = Event()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        future.add_done_callback(lambda _: done.set())
-        done.wait()
-        return future.result()
+    def _wait(self, work: Coroutine[Any, Any, T], patience: float | None = None) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(patience)
 
     # -- in the loop ---------------------------------------------------------------------------------------------------------------
 
@@ -215,6 +210,6 @@ class Observers:
                 log.warning("%s; the job goes on", told, exc_info=error)
 
 
-async def _awaited(method: Callable[[], Any]) -> Any:
-    returned: Awaitable[Any] | Any = method()
+async def _awaited(method: Callable[[], Awaitable[T] | T]) -> T:
+    returned = method()
     return await returned if inspect.isawaitable(returned) else returned

@@ -65,17 +65,20 @@ def test_a_job_is_kept_on_the_backend_that_is_named(project: Path) -> None:
     assert json.loads(shown.stdout)["status"] == "completed"
 
 
-def test_an_interrupted_job_ends_with_130(project: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_job_aborts_its_tasks_and_says_so(
+    project: Path, number: signal.Signals, status: int
+) -> None:
     trace = project / "trace"
     task = f"  gate: {{task: Gate, parameters: {{trace: '{trace}', opened_by: opened}}}}\n"
     (project / "job.yaml").write_text(HEAD + task)
     command = [sys.executable, "-m", "pyworkflow", "job", "run", "job.yaml"]
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as process:
         until(lambda: len(pids(trace)) == 2, "the task")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, _ = process.communicate(timeout=PATIENCE)
 
-    assert process.returncode == 130
+    assert process.returncode == status
     assert traced(trace)[-2:] == ["gate on_abort", "gate on_destroy"]
     assert "aborted: gate" in out.splitlines()
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from pyworkflow.backend import connect
+from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.jobs import Flowmancer
+from pyworkflow.jobs.errors import JobDefinitionError, JobFailedError
 from tests.integration.jobs.kit import (
     CLASSES,
     drive,
@@ -159,18 +162,14 @@ def test_256_failures_are_no_success(tmp_path: Path) -> None:
     ("tasks", "arguments", "status"),
     [
         ("tasks: {a: {task: Fail}, b: {task: Nothing, dependencies: [a]}}", [], 2),
-        ("tasks: {a: {task: Nothing}}", [], 0),
         ("tasks: {a: {task: Fail}, b: {task: Nothing, dependencies: [a]}}", ["--skip", "a"], 0),
         ("tasks: {a: {task: Fail}, b: {task: Nothing}}", ["--run-to", "b"], 0),
-        ("tasks: {a: {task: Fail}, b: {task: Nothing}}", ["--run-from", "b"], 0),
         (
             "tasks:\n  a:\n    task: $VAR{what}",
             ["--var", "what=Nothing", "--max-concurrency", "1"],
             0,
         ),
         ("tasks: {a: {task: Nowhere}}", [], 1),
-        ("tasks: {a: {task: Nothing, max_attempts: 0}}", [], 1),
-        ("tasks: {a: {task: Nothing, dependencies: [a]}}", [], 1),
         ("tasks: {a: {task: Nothing}}", ["--skip", "z"], 99),
     ],
 )
@@ -195,6 +194,18 @@ def test_one_job_has_one_driver_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "opened").touch()
     process.communicate(timeout=120)
     assert process.returncode == 0
+
+
+def test_a_failure_is_raised_if_wanted(tmp_path: Path) -> None:
+    project(tmp_path, HEAD + "tasks: {a: {task: Fail}, b: {task: Nothing}}\n")
+    with MemoryBackend() as backend:
+        main = Flowmancer(root=tmp_path, backend=backend)
+
+        with pytest.raises(JobFailedError, match="1 of 2 tasks did not complete"):
+            main.start("job.yaml", raise_exception_on_failure=True, argv=[])
+        with pytest.raises(JobDefinitionError, match="nowhere"):
+            main.start("nowhere.yaml", raise_exception_on_failure=True, argv=[])
+        assert main.start("job.yaml", argv=["--skip", "a"]) == 0
 
 
 OWN = """

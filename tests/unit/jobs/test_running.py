@@ -281,6 +281,33 @@ def test_an_event_is_passed_on_at_once_and_the_next_when_the_interval_is_over_or
     assert SEEN == ["first", "second", "third"]
 
 
+class Stuck(Logger):
+    """Does not come back before it is let go."""
+
+    def update(self, evt: SerializableLogEvent) -> None:
+        pass
+
+    def on_success(self) -> None:
+        LET_GO.wait()
+
+
+LET_GO = Event()
+
+
+def test_a_plugin_that_does_not_end_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pyworkflow.jobs.observers.PATIENCE", 0.1)
+    observers = Observers(JobConfig(), Plugins((Stuck(),)), lambda: CheckpointContents("job"))
+    observers.start(restarted=False)
+
+    observers.finish("on_success")
+
+    assert "left behind" in caplog.text
+    LET_GO.set()
+    observers.close()
+
+
 # -- output --------------------------------------------------------------------------------------------------------------------------
 
 

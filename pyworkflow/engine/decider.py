@@ -7,6 +7,7 @@ from msgspec import structs
 
 from pyworkflow.codec import Json, decode, encode
 from pyworkflow.decision import Decision, ScheduleActivity
+from pyworkflow.engine.errors import TemplateError
 from pyworkflow.engine.event import Event, EventSource
 from pyworkflow.engine.template import WorkflowTemplate
 from pyworkflow.graph import Graph
@@ -29,8 +30,19 @@ class EngineWorkflow(Workflow):
             structs.replace(decision, category=process.category)
             if isinstance(decision, ScheduleActivity)
             else decision
-            for decision in decide(_graph(encode(process.input["template"])), process)
+            for decision in decide(graph_of(process), process)
         ]
+
+
+def graph_of(process: Process) -> Graph:
+    """Return the graph that decides a process.
+
+    Raises:
+        TemplateError: Its input holds no template.
+    """
+    if not isinstance(process.input, dict) or "template" not in process.input:
+        raise TemplateError(f"process {process.id!r}", "was started without a template")
+    return _graph(encode(process.input["template"]))
 
 
 @lru_cache(maxsize=TEMPLATES_KEPT)

@@ -14,6 +14,9 @@ from pyworkflow.decision import (
     StartChildProcess,
     Timer,
 )
+from pyworkflow.engine.decider import EngineWorkflow
+from pyworkflow.engine.decider import graph_of as template_graph
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import DecisionEvent
 from pyworkflow.graph import Graph, GraphError, GraphWorkflow, marks
 from pyworkflow.graph.keys import Key, child_prefix, read_key, read_timer_id
@@ -21,6 +24,8 @@ from pyworkflow.graph.picture import Box, Picture, picture_of
 from pyworkflow.graph.shape import graph_of
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
+from pyworkflow.services import Services
+from pyworkflow.services.workflow import EVENT, flow_of
 
 MOST_BOXES = 120
 """Steps of a graph that is drawn within a page; a larger one has a page of its own."""
@@ -76,9 +81,22 @@ def step_rows(picture: Picture, begun: Mapping[str, int]) -> list[StepRow]:
     ]
 
 
-def process_picture(manager: Manager, process: Process) -> tuple[Picture | None, list[StepRow]]:
+def graph_of_process(services: Services, process: Process) -> Graph | None:
+    """Return the graph of a process: that of its workflow, or the one that its own input leads to."""
+    try:
+        if process.workflow == EVENT:
+            return flow_of(services.registry, process)[1].picture
+        if process.workflow == EngineWorkflow.name:
+            return template_graph(process)
+    except PyworkflowError:
+        # What it was started with is no definition: it has failed, and says so itself.
+        return None
+    return graph_of_workflow(services.manager, process.workflow)
+
+
+def process_picture(services: Services, process: Process) -> tuple[Picture | None, list[StepRow]]:
     """Return the graph of a process with the state of each step, as a picture and in words; nothing if it has none."""
-    graph = graph_of_workflow(manager, process.workflow)
+    graph = graph_of_process(services, process)
     if graph is None:
         return None, []
     picture = picture_of(graph, process)

@@ -9,6 +9,8 @@ from starlette.applications import Starlette
 
 from pyworkflow import Manager, Process
 from pyworkflow.decision import RecordMarker
+from pyworkflow.engine import Event, WorkflowTemplate
+from pyworkflow.engine.decider import EngineWorkflow, process_input
 from pyworkflow.graph import (
     ActivityTask,
     Graph,
@@ -112,6 +114,37 @@ def test_a_server_without_the_program_shows_where_each_step_stands(
     states = classes(page)
     assert (states["pack"], states["ship"]) == ("failed", "blocked")
     assert "no tape" in page.partition("The steps in words")[2].partition("</details>")[0]
+
+
+def test_a_process_that_brings_its_definition_is_drawn_by_that(
+    run: Run, app: Starlette, manager: Manager
+) -> None:
+    program = Manager(manager.backend, [EngineWorkflow])
+    template = WorkflowTemplate.from_dict(
+        {
+            "tasks": [{"id": "first", "name": "a"}, {"id": "then", "name": "b"}],
+            "graph": {"first": ["then"]},
+        }
+    )
+    program.start_process(Process("engine", "e1", process_input(template, Event({}))))
+
+    assert classes(get(run, app, "/processes/e1/graph").text) == {
+        "start": "completed",
+        "first": "waiting",
+        "then": "waiting",
+    }
+
+
+def test_a_process_of_no_definition_has_no_graph(
+    run: Run, app: Starlette, manager: Manager
+) -> None:
+    program = Manager(manager.backend, [EngineWorkflow])
+    program.start_process(Process("engine", "e1", {"template": {"tasks": 5}}))
+    program.start_process(Process("engine", "e2", [1]))
+
+    for name in ("e1", "e2"):
+        assert get(run, app, f"/processes/{name}").status_code == 200
+        assert get(run, app, f"/processes/{name}/graph").status_code == 404
 
 
 def test_the_graph_is_an_image_of_its_own(run: Run, app: Starlette, manager: Manager) -> None:

@@ -246,6 +246,8 @@ def test_an_event_is_acknowledged_and_can_be_followed(
     picture = get(run, app, f"/e/{ack['event_id']}.svg")
     assert picture.headers["content-type"].startswith("image/svg+xml")
     assert picture.text.count(">waiting<") == 3
+    drawn = get(run, app, f"/processes/{ack['event_id']}/graph")
+    assert drawn.text.count(">waiting<") == 3
 
 
 def test_who_waits_gets_the_outputs(

@@ -44,7 +44,7 @@ async def show(call: Call) -> Response:
         pending = manager.pending(f"{process.id}:{process.run}")
         shown, more = rows(process.history, given.since, ROWS, given.all)
         family = children(process.history)
-        picture, steps = process_picture(manager, process)
+        picture, steps = process_picture(call.site.services, process)
         links = _links(call, steps)
         drawing = None
         if picture is not None and len(steps) <= MOST_BOXES:
@@ -96,7 +96,7 @@ async def graph(call: Call) -> Response:
 
     def read() -> str:
         picture, _ = process_picture(
-            call.site.manager, call.site.manager.process_by_id(call.process_id)
+            call.site.services, call.site.manager.process_by_id(call.process_id)
         )
         if picture is None:
             raise Problem(404, "the graph of this process is not known here")

@@ -6,8 +6,8 @@ from typing import NoReturn
 import click
 
 from pyworkflow import __version__
-from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, INTERRUPTED, USAGE, exit_code
-from pyworkflow.cli.group import Group, asked
+from pyworkflow.cli.common import DEFAULT_BACKEND, DONE, FAILED, INTERRUPTED, USAGE, exit_code
+from pyworkflow.cli.group import Group, asked, drop_output
 from pyworkflow.cli.output import safe
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.similar import similar
@@ -60,13 +60,19 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         _check_encoding(sys.argv)
-        code = cli.main(standalone_mode=False)
+        try:
+            code = cli.main(standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except PyworkflowError as error:
         _fail(str(error), exit_code(error))
     except click.ClickException as error:
         _fail(_usage(error), USAGE)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        drop_output()
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}", FAILED)
     sys.exit(code if isinstance(code, int) else DONE)
 
 

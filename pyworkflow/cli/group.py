@@ -58,9 +58,14 @@ class Group(click.Group):
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read our output has had enough of it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has had enough of it; click would call that a failure.
+            drop_output()
             ctx.exit(DONE)
+
+
+def drop_output() -> None:
+    """Have what is still buffered go nowhere, so that its last flush does not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def asked(message: str, question: str) -> str:

@@ -30,6 +30,25 @@ def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     assert "Usage:" in done.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["--help"]])
+def test_output_to_a_full_disk_is_an_error_in_one_line(
+    shell: Shell, words: list[str], unbuffered: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            shell.command(*words),
+            cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "error: output: No space left on device\n")
+
+
 def test_a_process_is_started_seen_and_ended(shell: Shell, of: Manager) -> None:
     started = shell.run("start", "Steps", "--input", '{"a": 0}', "--id", "one", "--tag", "x")
     assert started.stdout == "one\n"

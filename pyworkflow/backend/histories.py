@@ -144,6 +144,7 @@ class HistoryCache:
                 new = _after(unit, key, known.length)
                 known.history = history = history.extended(new)
                 known.length += len(new)
+                known.foreseen = None
                 self._events += len(new)
             if known.input is None:
                 known.input = unit.input(key)

@@ -17,7 +17,7 @@ from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import Clock, to_datetime
 from pyworkflow.codec import Json, encode
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PayloadError, PyworkflowError
+from pyworkflow.errors import BackendUnavailableError, PayloadError, PyworkflowError
 from pyworkflow.event import ActivityEvent, DecisionStartedEvent, Event
 from pyworkflow.history import History
 from pyworkflow.ledger import claims
@@ -81,14 +81,21 @@ class Turns(Transactions):
         """
         while not (stop is not None and stop()):
             self._alive()
+            ready, unavailable = False, None
             with self._group.riding(wanted) as rider:
-                ready = self._ready(polls)
-                left = end - time.monotonic()
+                try:
+                    ready = self._ready(polls)
+                except BackendUnavailableError as error:
+                    unavailable = error
+                left = 0 if unavailable else end - time.monotonic()
                 if not ready and left > 0 and not (stop is not None and stop()):
                     self._prepare_to_wait()
                     rider.sleep(self._nap(left))
             if any(rider.results):
+                # Even where the store has failed since: it must not wait for the end of its lease.
                 return rider.results
+            if unavailable is not None:
+                raise unavailable
             if ready and any(claimed := self._write(wanted)):
                 return claimed
             if left <= 0:

@@ -144,6 +144,26 @@ def test_a_chain_of_foreseen_decisions_costs_no_reading(backend: StoredBackend) 
     assert backend.check() == []
 
 
+def test_what_others_have_done_is_read_past_what_was_foreseen(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with closing(SQLiteBackend(path)) as backend, closing(SQLiteBackend(path)) as other:
+        backend.register_workflow("order")
+        backend.register_activity("charge")
+        decided(backend, ScheduleActivity("charge", "a"))
+        task = claimed(backend)
+        foreseen = backend.foresee(task, RESULT)
+        assert foreseen is not None
+        for _ in range(3):
+            other.signal_process("p", "hurry")
+        assert len(told(backend)) == 7
+
+        then = Completion(foreseen, [CompleteProcess("done")])
+        assert backend.turn([Completion(task, RESULT, then)]).errors == [None]
+
+        assert told(backend) == told(other)
+        assert told(backend)[-4:] == ["signal", "signal", "signal", "activity"]
+
+
 def test_an_idle_poll_claims_with_the_commit_that_makes_something_ready(
     backend: StoredBackend,
 ) -> None:

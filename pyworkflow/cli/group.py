@@ -61,3 +61,8 @@ class Group(click.Group):
             # Whoever read our output has had enough of it; click would call that a failure.
             drop_output()
             ctx.exit(DONE)
+
+
+def asked(message: str, question: str) -> str:
+    """Return a message with a question, if there is one."""
+    return f"{message}: {question}" if question else message

@@ -159,7 +159,7 @@ def test_control_characters_of_data_do_not_reach_the_terminal(shell: Shell, of: 
         (["list", "--limit", "0"], "'--limit'"),
         (["list", "more"], "unexpected extra argument"),
         (["start"], "missing argument 'WORKFLOW'"),
-        (["worker"], "nothing to work on: give --app"),
+        (["worker"], "missing option '-A'"),
         (["worker", "--app", "json", "--lease", "nan"], "lease"),
         (["worker", "--app", "json", "--concurrency", "0"], "'--concurrency'"),
         (["worker", "--app", "json", "--no-decisions", "--no-activities"], "nothing to do"),

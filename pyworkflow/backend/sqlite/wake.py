@@ -12,6 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
 
+if sys.platform == "linux":
+    # Here and not where it is used: Python may drop a Ctrl-C that comes in the middle of an import.
+    from inotify_simple import INotify, flags
+
 POLL_SECONDS = 0.02
 """How often the change counter is looked at where there is no inotify."""
 
@@ -73,8 +77,9 @@ class WakeFile:
             if _LOCKS:
                 with suppress(OSError):
                     fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, _lock(fcntl.F_RDLCK))
-            self._thread = Thread(target=follow, daemon=True, name="pyworkflow-wake")
-            self._thread.start()
+            thread = Thread(target=follow, daemon=True, name="pyworkflow-wake")
+            thread.start()
+            self._thread = thread
         return True
 
     def close(self) -> None:
@@ -87,9 +92,7 @@ class WakeFile:
         os.close(self._file)
 
     def _inotify(self, notify: Callable[[], None]) -> Callable[[], None] | None:
-        try:
-            from inotify_simple import INotify, flags
-        except ImportError:
+        if sys.platform != "linux":
             return None
         events = INotify()
         events.add_watch(self._path, flags.MODIFY)

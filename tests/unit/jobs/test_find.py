@@ -15,12 +15,13 @@ OURS = (PREFIX, "jobpack", "beside")
 
 @pytest.fixture(autouse=True)
 def imports() -> Iterator[None]:
-    path, modules = list(sys.path), set(sys.modules)
+    path = list(sys.path)
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(OURS)}
     yield
     sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith(OURS):
-            del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith(OURS)]:
+        del sys.modules[name]
+    sys.modules.update(others)
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

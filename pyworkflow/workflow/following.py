@@ -40,8 +40,13 @@ class Follower:
     def __init__(self, workflow: "Workflow") -> None:
         self.workflow = workflow
 
-    def decide(self, process: Process) -> list[Decision]:
-        """Return what is decided at the end of a history; it begins with the one that was given before."""
+    def decide(self, process: Process, recorded: Sequence[Decision] | None) -> list[Decision]:
+        """Return what is decided at the end of a history; it begins with the one that was given before.
+
+        Args:
+            process: The process, with the history up to there.
+            recorded: What was decided there then; None if the history ends before that.
+        """
         return decisions_of(self.workflow.decide(process), process)
 
     def state(self, process: Process) -> dict[str, Json]:
@@ -102,7 +107,7 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
         recorded = [e.decision for e in later if isinstance(e, DecisionEvent)]
         known = None if end == len(history) and not recorded else recorded
         shown = _as_it_was(process, index + 1)
-        decided = follower.decide(shown)
+        decided = follower.decide(shown, known)
         yield Step(
             number=index + 1,
             datetime=history[index].datetime,

@@ -87,8 +87,10 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
         decided.append(decision)
     closing = _closing(run)
     if closing is not None:
-        at_once = run.flow.canceled or run.flow.fatal is not None
-        return [closing] if at_once else [*decided, closing]
+        if run.flow.canceled or run.flow.fatal is not None:
+            return [closing]
+        run.apply(closing)
+        decided.append(closing)
     memory.expected.extend(decided)
     shared[graph] = memory
     return decided

@@ -25,14 +25,18 @@ from tests.integration.shell import ROOT, Shell, execute
 CALLS: list[int] = []
 
 
+def look() -> int:
+    CALLS.append(1)
+    return len(CALLS)
+
+
 class LookingWorkflow(ReplayWorkflow):
     """Asks the world once."""
 
     name = "Looking"
 
     async def run(self) -> None:
-        found = self.side_effect(lambda: CALLS.append(len(CALLS)) or len(CALLS))
-        await self.sleep(found)
+        await self.sleep(self.side_effect(look))
 
 
 class BlindWorkflow(ReplayWorkflow):

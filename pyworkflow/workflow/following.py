@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pyworkflow import codec
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision
+from pyworkflow.decision import CancelProcess, Decision
 from pyworkflow.event import (
     DecisionEvent,
     DecisionFailedEvent,
@@ -108,6 +108,9 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
         known = None if end == len(history) and not recorded else recorded
         shown = _as_it_was(process, index + 1)
         decided = follower.decide(shown, known)
+        if known and not workflow.handles_cancel and _cancels(known) and not _cancels(decided):
+            # No history tells who canceled: where no decider is asked, it was somebody else.
+            known = known[:-1] or None
         yield Step(
             number=index + 1,
             datetime=history[index].datetime,
@@ -117,6 +120,10 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
             differs=known is not None and not follower.is_alike(known, decided),
             state=follower.state(shown),
         )
+
+
+def _cancels(decisions: Sequence[Decision]) -> bool:
+    return len(decisions) > 0 and isinstance(decisions[-1], CancelProcess)
 
 
 def _as_it_was(process: Process, length: int) -> Process:

@@ -9,7 +9,7 @@ import pytest
 
 from examples.order import STYLES, ReplayOrderWorkflow
 from pyworkflow.errors import NondeterminismError
-from pyworkflow.graph import PassTask
+from pyworkflow.graph import PassTask, TimerTask
 from pyworkflow.graph import Workflow as Graph
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
@@ -191,6 +191,25 @@ def test_replayed_code_is_told_what_was_recorded(
 
     assert told == differs
     assert CALLS == []
+
+
+@pytest.mark.parametrize("decide_first", [True, False])
+def test_what_somebody_else_canceled_is_no_difference(decide_first: bool) -> None:
+    graph = Graph("w")
+    graph.add(TimerTask("wait", 60))
+    workflow = graph.as_workflow()
+    runner = Runner(workflow)
+    process_id = runner.start(workflow)
+    if decide_first:
+        runner.work()
+    else:
+        runner.manager.next_decision()
+    runner.manager.cancel_process(process_id)
+
+    [step] = follow(workflow(), runner.finish(process_id))
+
+    assert not step.differs
+    assert [decision.type for decision in step.decided] == ["timer"]
 
 
 def test_code_that_raises_is_told_with_the_decision(

@@ -569,6 +569,20 @@ def test_what_is_dropped_stays_so_though_it_completes_meanwhile() -> None:
     assert process.statuses["b"] == process.statuses["y"] == "skipped"
 
 
+def test_a_signal_that_came_early_is_waited_for_no_longer() -> None:
+    graph = Workflow("w")
+    t = graph.add(TimerTask("t", 5))
+    graph.add(SignalTask("s", depends_on=[t], timeout=60))
+    graph.add(TimerTask("z", 5, depends_on=["s"]))
+    process = begun(graph)
+    process.signal("s")
+    process.settle()
+    process.fire("timer t#1.1")
+    process.settle()
+
+    assert process.open() == ["timer z#1.1"]
+
+
 def test_a_signal_may_race_with_a_timer() -> None:
     graph = Workflow("w", output="z")
     a = graph.add(SignalTask("a"))

@@ -5,6 +5,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from pyworkflow.event import DecisionStartedEvent, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay import RunCache
+from pyworkflow.replay.operation import Operation
 from pyworkflow.replay.requests import Requests
 
 
@@ -78,12 +80,12 @@ def test_a_step_costs_the_same_however_long_the_process() -> None:
 
 def test_who_gave_up_waiting_for_a_signal_is_forgotten() -> None:
     requests = Requests()
-    given_up = requests.wait_for_signal("paid", None)
+    given_up: Operation[Any] = requests.wait_for_signal("paid", None)
     given_up.cancel()
     known = weakref.ref(given_up)
     del given_up
 
-    still_waiting = requests.wait_for_signal("paid", None)
+    still_waiting: Operation[Any] = requests.wait_for_signal("paid", None)
     gc.collect()
 
     assert known() is None

@@ -66,7 +66,7 @@ def post(url: str, body: object) -> None:
 
 
 def register(url: str) -> None:
-    """Register the seed's services, which nobody calls here, and their workflow."""
+    """Register the services of the guide, which nobody calls here, and their workflow."""
     for name in ("upper", "reverse", "space-counter"):
         outputs = COUNT if name == "space-counter" else TEXT
         spec = {"inputs": TEXT, "outputs": outputs}

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision, Named, NewProcess, Timer, name_of
+from pyworkflow.decision import Decision, Named, Timer, name_of
 from pyworkflow.event import DecisionEvent, Event, ProcessStartedEvent, TimerEvent
 from pyworkflow.history import History
 from pyworkflow.result import (
@@ -125,10 +125,6 @@ class Process(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether the process has not ended."""
         return self.status is Status.OPEN
-
-    def to_start(self, id: str) -> NewProcess:
-        """Return what a start of this process decides, under an id."""
-        return NewProcess(self.workflow, id, self.input, self.tags)
 
     def unseen_events(self) -> list[Event]:
         """Return the events that no completed decision has seen before the present (or last) one, oldest first."""

@@ -110,8 +110,11 @@ class Simulation:
             if self._news and decided and decided[-1].closing:
                 self.decided = []
                 return []  # refused: it has not seen all
+        before = set(self.open())
         for index, decision in enumerate(decided):
             assert not decision.closing or index + 1 == len(decided)
+            if isinstance(decision, CancelActivity | CancelTimer) and decision.id in self.open():
+                assert decision.id in before  # no list opens and ends one thing
             self._apply(decision)
         self.decided = decided
         return decided

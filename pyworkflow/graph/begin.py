@@ -20,7 +20,6 @@ from pyworkflow.graph.model import (
     LambdaWork,
     NoWork,
     SignalWork,
-    Step,
     TimerWork,
 )
 from pyworkflow.graph.run import Run
@@ -59,7 +58,7 @@ def _begin(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
     elif isinstance(step.work, NoWork):
         yield marks.gave(step.name, to_plain(final_input(step, given)))
     else:
-        yield from _start(step, Key(step.name), to_plain(final_input(step, given)), process)
+        yield from _start(state, Key(step.name), to_plain(final_input(step, given)), process)
 
 
 def _drop_others(run: Run, state: StepState) -> Iterator[Decision]:
@@ -79,7 +78,7 @@ def _next_items(run: Run, state: StepState, process: Process) -> Iterator[Decisi
         if run.is_full(state):
             return
         number = len(state.parts) + 1
-        yield from _start(step, Key(step.name, number), items[number - 1], process)
+        yield from _start(state, Key(step.name, number), items[number - 1], process)
 
 
 def _again(
@@ -96,7 +95,7 @@ def _again(
     if run.is_full(state):
         return
     given = part.input if part.attempt else _fed(state, number)
-    yield from _start(step, key, given, process)
+    yield from _start(state, key, given, process)
 
 
 def _answer(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
@@ -112,7 +111,7 @@ def _answer(run: Run, state: StepState, process: Process) -> Iterator[Decision]:
         elif repeat.delay > 0:
             yield Timer(repeat.delay, id=timer_id("pause", key))
         else:
-            yield from _start(step, key, _fed(state, runs + 1), process)
+            yield from _start(state, key, _fed(state, runs + 1), process)
         return
     chosen = None if step.choose is None else asked(step.choose, output)
     yield marks.done(step.name, None if chosen is None else list(chosen))
@@ -126,8 +125,9 @@ def _fed(state: StepState, number: int) -> Json:
     return to_plain(asked(repeat.feed, before.outcome.output))
 
 
-def _start(step: Step, key: Key, given: Json, process: Process) -> Iterator[Decision]:
+def _start(state: StepState, key: Key, given: Json, process: Process) -> Iterator[Decision]:
     """Begin an attempt."""
+    step = state.step
     match step.work:
         case ActivityWork() as work:
             yield ScheduleActivity(
@@ -149,7 +149,10 @@ def _start(step: Step, key: Key, given: Json, process: Process) -> Iterator[Deci
             yield StartChildProcess(child, work.child_policy)
             yield from _limit(work.timeout, key)
         case SignalWork() as work:
-            yield from _limit_after(marks.waits(key), work.timeout, key)
+            yield marks.waits(key)
+            # A signal that came early has ended it by now.
+            if state.parts[key.part].outcome is None:
+                yield from _limit(work.timeout, key)
         case TimerWork(duration=duration):
             seconds = asked(duration, given) if callable(duration) else duration
             yield Timer(seconds, id=timer_id("timer", key))
@@ -161,8 +164,3 @@ def _limit(seconds: float | None, key: Key) -> Iterator[Decision]:
     """Limit the time of what the engine does not limit by itself."""
     if seconds is not None:
         yield Timer(seconds, id=timer_id("timeout", key))
-
-
-def _limit_after(mark: Decision, seconds: float | None, key: Key) -> Iterator[Decision]:
-    yield mark
-    yield from _limit(seconds, key)

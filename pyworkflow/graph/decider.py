@@ -8,12 +8,17 @@ from collections import deque
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import (
+    CancelActivity,
     CancelProcess,
+    CancelTimer,
     CompleteProcess,
     Decision,
     FailProcess,
     RecordMarker,
+    RequestCancelProcess,
+    ScheduleActivity,
     StartChildProcess,
+    Timer,
 )
 from pyworkflow.event import DecisionEvent
 from pyworkflow.graph.begin import advance
@@ -82,16 +87,42 @@ def decide(graph: Graph, process: Process) -> list[Decision]:
             for decision in advance(run, run.flow.states[name], process):
                 run.apply(decision)
                 decided.append(decision)
-    for decision in list(run.stale.values()):
-        run.apply(decision)
-        decided.append(decision)
+    if run.stale:
+        stale = list(run.stale.values())
+        for decision in stale:
+            run.apply(decision)
+        decided = _lasting(decided, stale)
     closing = _closing(run)
     if closing is not None:
-        at_once = run.flow.canceled or run.flow.fatal is not None
-        return [closing] if at_once else [*decided, closing]
+        if run.flow.canceled or run.flow.fatal is not None:
+            return [closing]
+        run.apply(closing)
+        decided.append(closing)
     memory.expected.extend(decided)
     shared[graph] = memory
     return decided
+
+
+def _lasting(decided: list[Decision], stale: list[Decision]) -> list[Decision]:
+    """Return what is decided and then what ends something, less what would be opened and ended in one list: nobody waits for that."""
+    ended = {_subject(decision) for decision in stale}
+    void = {_subject(decision) for decision in decided} & ended - {None}
+    return [decision for decision in (*decided, *stale) if _subject(decision) not in void]
+
+
+def _subject(decision: Decision) -> tuple[str, str] | None:
+    """Return what a decision opens or ends."""
+    match decision:
+        case ScheduleActivity(id=name) | CancelActivity(id=name):
+            return "activity", name
+        case Timer(id=name) | CancelTimer(id=name):
+            return "timer", name
+        case StartChildProcess(process=child):
+            return "child", child.id
+        case RequestCancelProcess(process_id=name):
+            return "child", name
+        case _:
+            return None
 
 
 def states(graph: Graph, process: Process) -> dict[str, str]:

@@ -48,6 +48,7 @@ class StepShape(Struct, frozen=True, omit_defaults=True):
     depends_on: tuple[str, ...] = ()
     join: Join = Join.ALL
     after: After = After.SUCCESS
+    compensates: str | None = None
     condition: bool = False
     for_each: bool = False
     concurrency: int | None = None
@@ -99,6 +100,7 @@ def _step_shape(step: Step) -> StepShape:
         step.depends_on,
         step.join,
         step.after,
+        step.compensates,
         step.when is not None,
         step.for_each is not None,
         step.concurrency,
@@ -133,6 +135,7 @@ def _step(shape: StepShape) -> Step:
         depends_on=shape.depends_on,
         join=shape.join,
         after=shape.after,
+        compensates=shape.compensates,
         when=_code if shape.condition else None,
         for_each=_code if shape.for_each else None,
         concurrency=shape.concurrency,

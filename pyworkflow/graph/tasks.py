@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
         num_retries: Attempts beside the first one.
         time_between_retries: Seconds between two of them. ``retry_interval`` is the same.
         retry: Both, with a growing delay and errors that are final; instead of them.
-        join: ``all``, ``any`` or ``race``.
+        join: ``all``, ``unskipped``, ``any`` or ``race``.
         after: ``success``, ``failure``, ``catch`` or ``end`` of what it follows.
         compensates: The task that it undoes when the process fails or is canceled, in place of ``depends_on``.
         when: Told the standard input; the step is skipped if it says no.

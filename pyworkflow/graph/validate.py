@@ -50,9 +50,14 @@ def validated(
         for name in step.depends_on:
             if name not in steps:
                 raise UnknownStepError(step.name, f"depends on {name!r}, which the graph lacks")
+            if steps[name].compensates is not None:
+                raise GraphError(step.name, f"follows {name!r}, which only undoes something")
     for name in (output,) if isinstance(output, str) else output or ():
         if name not in steps:
             raise UnknownStepError(graph, f"the output is {name!r}, which the graph lacks", "graph")
+        if steps[name].compensates is not None:
+            told = f"the output is {name!r}, which does not run in a process that completes"
+            raise GraphError(graph, told, "graph")
     _check_reachable(steps, _sorted(steps))
     return steps
 

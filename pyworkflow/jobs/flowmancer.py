@@ -111,7 +111,7 @@ class Flowmancer:
             return _told(error, INVALID, debug=False)
         except (
             Exception
-        ) as error:  # the seed's contract: whatever it is, it is printed and a number
+        ) as error:  # as in the first flowmancer: whatever it is, it is printed and a number
             if raise_exception_on_failure:
                 raise
             return _told(error, BROKEN, debug=arguments.debug)

@@ -31,7 +31,7 @@ class RunFollower(Follower):
         self._code = workflow
         self._run: Run | None = None
 
-    def decide(self, process: Process) -> list[Decision]:
+    def decide(self, process: Process, recorded: Sequence[Decision] | None) -> list[Decision]:
         """Run the code to the end of a history; return what it decides there.
 
         Raises:
@@ -41,7 +41,7 @@ class RunFollower(Follower):
             self._run = Run(self._code, process)
             self._code.attach(self._run)
         with guarded():
-            return self._run.advance(process.history)
+            return self._run.advance(process.history, known=recorded)
 
     def state(self, process: Process) -> dict[str, Json]:
         """Return the attributes of the workflow object, where each task of the code waits, and what is open."""

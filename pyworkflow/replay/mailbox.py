@@ -32,5 +32,9 @@ class Mailbox:
         """End an operation with the next signal of a name, at once if one is kept."""
         if kept := self._kept.get(name):
             operation.succeed(kept.popleft())
-        else:
-            self._waiting.setdefault(name, deque()).append(operation)
+            return
+        waiting = self._waiting.setdefault(name, deque())
+        # Those that gave up would otherwise pile up until a signal comes.
+        while waiting and waiting[0].done():
+            waiting.popleft()
+        waiting.append(operation)

@@ -1,7 +1,7 @@
 """One process whose code is run along its history: alive between decisions, and made again from the history whenever that is needed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from datetime import datetime as DateTime
 from hashlib import sha256
@@ -76,11 +76,12 @@ class Run(Requests):
         self._reader = Reader()
         self._made: list[Decision] = []
         self._window: Window = Window([], 0, None)
+        self._known: Sequence[Decision] | None = None
         self._main: asyncio.Task[Any] | None = None
         self._patches: dict[str, bool] = {}
         self._cancel_requested = False
         self._cancel_details: Json = None
-        self._mismatch: NondeterminismError | None = None
+        self._unrecorded: list[Decision] | None = None
         self._failure: BaseException | None = None
 
     def seed(self, purpose: str) -> str:
@@ -91,12 +92,19 @@ class Run(Requests):
 
     # -- along the history ---------------------------------------------------------------------------------------------------------
 
-    def advance(self, history: History, *, beyond: bool = False) -> list[Decision]:
+    def advance(
+        self,
+        history: History,
+        *,
+        beyond: bool = False,
+        known: Sequence[Decision] | None = None,
+    ) -> list[Decision]:
         """Run the code to the end of a history; return what it decides there.
 
         Args:
             history: The history; it begins with the one that was given before.
             beyond: Whether to run on over events that no decision has been shown yet.
+            known: What was decided at the end of it, if that is known: the code is told what that recorded, and may decide otherwise.
 
         Raises:
             NondeterminismError: The code decides something else than the history holds.
@@ -106,7 +114,7 @@ class Run(Requests):
         for window in self._reader.windows(history, beyond=beyond):
             if window is None:
                 raise StaleRunError
-            decided = self._decide(window)
+            decided = self._decide(window, known)
         self.history = history
         return decided
 
@@ -119,9 +127,10 @@ class Run(Requests):
         """Let go of the code, wherever it is."""
         self.loop.drop()
 
-    def _decide(self, window: Window) -> list[Decision]:
+    def _decide(self, window: Window, known: Sequence[Decision] | None) -> list[Decision]:
         if window is not self._window:
             self._window = window
+            self._known = known if window.decided is None else window.decided
             self.now = window.time or self.now
             self._places = []
             self._made = self._run(window)
@@ -135,8 +144,8 @@ class Run(Requests):
             self._tell(event)
             if not self.finished:
                 self.loop.run(time)
-            if self._mismatch is not None:
-                raise self._mismatch
+            if self._unrecorded is not None:
+                return self._unrecorded
         made = self.commands.take()
         if self.finished:
             main = self._main
@@ -150,7 +159,9 @@ class Run(Requests):
         if differ(recorded, self._made, payloads):
             raise self._mismatch_with(recorded, self._made)
 
-    def _mismatch_with(self, recorded: list[Decision], made: list[Decision]) -> NondeterminismError:
+    def _mismatch_with(
+        self, recorded: Sequence[Decision], made: list[Decision]
+    ) -> NondeterminismError:
         places = self._places if len(self._places) == len(made) else []
         shown = side_by_side(
             self.process.workflow,
@@ -260,14 +271,13 @@ class Run(Requests):
     # -- what is recorded ----------------------------------------------------------------------------------------------------------
 
     def _recorded(self, name: str) -> list[RecordMarker]:
-        decided = self._window.decided or ()
-        return [d for d in decided if isinstance(d, RecordMarker) and d.name == name]
+        return [d for d in self._known or () if isinstance(d, RecordMarker) and d.name == name]
 
     def patched(self, change: str) -> bool:
         """Tell whether the process takes the changed path; see `ReplayWorkflow.patched`."""
         self.listen()
         if change not in self._patches:
-            old = self._window.decided is not None
+            old = self._known is not None
             new = not old or any(m.details == change for m in self._recorded(PATCHED))
             self._patches[change] = new
             if new:
@@ -278,16 +288,17 @@ class Run(Requests):
         """Return what a function returned the first time; see `ReplayWorkflow.side_effect`."""
         self.listen()
         number = self.commands.next_id(SIDE_EFFECT)
-        if self._window.decided is None:
+        if self._known is None:
             details = _performed(number, function)
         else:
             found = (m.details for m in self._recorded(SIDE_EFFECT) if m.details["id"] == number)
             details = next(found, cast("dict[str, Json]", {}))
             if not details:
-                made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
+                # What it would return is not known, so nothing after it counts.
                 self._note()
-                self._mismatch = self._mismatch_with(self._window.decided, made)
-                raise self._mismatch
+                made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
+                self._unrecorded = made
+                raise self._mismatch_with(self._known, made)
         self.decide(RecordMarker(SIDE_EFFECT, details))
         if "error" in details:
             raise SideEffectFailed(details["error"])
@@ -308,7 +319,7 @@ class Run(Requests):
             process.started,
             self._window.number,
             self._cancel_requested,
-            self._window.decided is not None,
+            self._known is not None,
         )
 
 

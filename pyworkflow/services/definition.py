@@ -1,4 +1,4 @@
-"""Services and workflows as they are kept, in the seed's form."""
+"""Services and workflows as they are kept."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -85,7 +85,7 @@ class WorkflowSpec(Struct, frozen=True):
         services: The calls.
         inputs: What an event must bring; None for anything.
         outputs: What comes out in the end; None for all that the services gave.
-        operations: Kept as it was given; the seed does not say what it means.
+        operations: Kept as it was given; it means nothing.
     """
 
     services: tuple[Entry, ...]

@@ -1,4 +1,4 @@
-"""Definitions as they are given: in the seed's form, with a ``spec``, or flat as its later version has them. One form is kept."""
+"""Definitions as they are given: with a ``spec``, or flat. One form is kept."""
 
 from typing import Annotated
 

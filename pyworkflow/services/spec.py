@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "Kind | None":
-        # The seed's own services say so.
+        # Older definitions say so.
         return cls.INTEGER if value == "int" else None
 
 

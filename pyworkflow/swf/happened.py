@@ -129,7 +129,6 @@ def _canceled(t: Told) -> list[Event]:
 
 
 def _continued(t: Told) -> list[Event]:
-    t.state.continued_as = t.a["newExecutionRunId"]
     _close(t, Status.CONTINUED, ProcessContinued(t.state.run + 1))
     return t.decided(asked.continue_as_new(t.a, t.payloads))
 

@@ -79,7 +79,6 @@ class State(Struct):
         closed: When it was closed.
         status: Where it stands.
         result: How it ended.
-        continued_as: The run on SWF that it goes on as.
         activities: What is open, by our id.
         scheduled: Our ids of activities by the number of the event that scheduled an attempt.
         timers: Open timers by id.
@@ -107,7 +106,6 @@ class State(Struct):
     closed: DateTime | None = None
     status: Status = Status.OPEN
     result: AnyProcessResult | None = None
-    continued_as: str | None = None
     activities: dict[str, OpenActivity] = field(default_factory=dict[str, OpenActivity])
     scheduled: dict[int, str] = field(default_factory=dict[int, str])
     timers: dict[str, OpenTimer] = field(default_factory=dict[str, OpenTimer])

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pyworkflow import codec
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision
+from pyworkflow.decision import CancelProcess, Decision
 from pyworkflow.event import (
     DecisionEvent,
     DecisionFailedEvent,
@@ -40,8 +40,13 @@ class Follower:
     def __init__(self, workflow: "Workflow") -> None:
         self.workflow = workflow
 
-    def decide(self, process: Process) -> list[Decision]:
-        """Return what is decided at the end of a history; it begins with the one that was given before."""
+    def decide(self, process: Process, recorded: Sequence[Decision] | None) -> list[Decision]:
+        """Return what is decided at the end of a history; it begins with the one that was given before.
+
+        Args:
+            process: The process, with the history up to there.
+            recorded: What was decided there then; None if the history ends before that.
+        """
         return decisions_of(self.workflow.decide(process), process)
 
     def state(self, process: Process) -> dict[str, Json]:
@@ -102,7 +107,10 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
         recorded = [e.decision for e in later if isinstance(e, DecisionEvent)]
         known = None if end == len(history) and not recorded else recorded
         shown = _as_it_was(process, index + 1)
-        decided = follower.decide(shown)
+        decided = follower.decide(shown, known)
+        if known and not workflow.handles_cancel and _cancels(known) and not _cancels(decided):
+            # No history tells who canceled: where no decider is asked, it was somebody else.
+            known = known[:-1] or None
         yield Step(
             number=index + 1,
             datetime=history[index].datetime,
@@ -112,6 +120,10 @@ def follow(workflow: "Workflow", process: Process) -> Iterator[Step]:
             differs=known is not None and not follower.is_alike(known, decided),
             state=follower.state(shown),
         )
+
+
+def _cancels(decisions: Sequence[Decision]) -> bool:
+    return len(decisions) > 0 and isinstance(decisions[-1], CancelProcess)
 
 
 def _as_it_was(process: Process, length: int) -> Process:

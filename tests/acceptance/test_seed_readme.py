@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from examples.seed_readme import FooWorkflow, MultiplicationActivity
+from examples.multiply import FooWorkflow, MultiplicationActivity
 from pyworkflow.activity import ActivityAborted, ActivityCanceled, ActivityMonitor
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.manager import Manager
@@ -93,7 +93,7 @@ def test_bad_input_is_a_failure_with_its_traceback() -> None:
 
 def test_the_program_runs() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "examples.seed_readme"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "examples.multiply"], capture_output=True, text=True, check=True
     )
 
     assert done.stdout.splitlines() == [", ".join(HISTORY), "ProcessCompleted(result=12)"]

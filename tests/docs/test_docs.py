@@ -78,6 +78,42 @@ def test_the_first_program_prints_its_result() -> None:
     assert done.stdout == "ProcessCompleted(result='charged 12')\n"
 
 
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=named)
+def test_a_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_names_every_page_and_every_folder() -> None:
+    text = (ROOT / "README.md").read_text()
+    folders = [path.parent for path in (ROOT / "pyworkflow").glob("*/__init__.py")]
+    pages = [page.relative_to(ROOT) for page in PAGES[1:]]
+
+    assert [page for page in pages if f"]({page})" not in text] == []
+    assert [f for f in folders if f"`{f.relative_to(ROOT)}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_command_that_is_named_is_there(page: Path) -> None:
+    named_in_prose = re.findall(r"`pyworkflow\s+(?:--backend\s+\S+\s+)?([a-z]+)", prose(page))
+
+    assert set(named_in_prose) <= set(COMMANDS)
+
+
 def test_the_capability_table_is_what_backends_declare(
     tmp_path: Path, postgresql_server: Server, schema: str
 ) -> None:

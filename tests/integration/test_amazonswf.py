@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from examples.archive.workflow import CONFIRMED, ArchiveWorkflow
-from examples.seed_readme import FooWorkflow
+from examples.multiply import FooWorkflow
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity
@@ -89,7 +89,7 @@ def test_the_first_pyworkflows_program_runs_to_its_end(
 ) -> None:
     manager = Manager(backend, [FooWorkflow])
     url = f"swf://{REGION}/{domain}"
-    command = ["pyworkflow", "--backend", url, "worker", "-A", "examples.seed_readme:FooWorkflow"]
+    command = ["pyworkflow", "--backend", url, "worker", "-A", "examples.multiply:FooWorkflow"]
     with workers(command, endpoint):
         process_id = manager.start_process(Process(FooWorkflow, input=[3, 4]))
         process = manager.wait_for_process(process_id, 60)
@@ -395,7 +395,7 @@ def test_a_worker_in_a_long_poll_leaves_when_told_to() -> None:
         **KEYS,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
     }
-    app = "examples.seed_readme:FooWorkflow"
+    app = "examples.multiply:FooWorkflow"
     command = ["pyworkflow", "--backend", f"swf://{REGION}/d", "worker", "-A", app]
     worker = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment)
     try:

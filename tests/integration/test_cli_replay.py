@@ -1,20 +1,63 @@
 """``pyworkflow replay``: stepping through recorded histories, of each style."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from examples.order import STYLES, ReplayOrderWorkflow
+from pyworkflow.errors import NondeterminismError
+from pyworkflow.graph import PassTask, TimerTask
+from pyworkflow.graph import Workflow as Graph
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
+from pyworkflow.replay import ReplayWorkflow
 from pyworkflow.testing.replay import record
 from pyworkflow.testing.run import Runner
 from pyworkflow.worker import ActivityWorker, DecisionWorker
 from pyworkflow.workflow import Workflow
+from pyworkflow.workflow.following import follow
 from tests.integration.program import StepsWorkflow
 from tests.integration.shell import ROOT, Shell, execute
+
+CALLS: list[int] = []
+
+
+def look() -> int:
+    CALLS.append(1)
+    return len(CALLS)
+
+
+class LookingWorkflow(ReplayWorkflow):
+    """Asks the world once."""
+
+    name = "Looking"
+
+    async def run(self) -> None:
+        await self.sleep(self.side_effect(look))
+
+
+class BlindWorkflow(ReplayWorkflow):
+    """What it was before."""
+
+    name = "Looking"
+
+    async def run(self) -> None:
+        await self.sleep(1)
+
+
+class PatchedWorkflow(ReplayWorkflow):
+    """What it is to be."""
+
+    name = "Looking"
+
+    async def run(self) -> None:
+        if self.patched("no sleep"):
+            return
+        await self.sleep(1)
+
 
 ORDER = {"sku": "tea", "amount": 2, "fails_at": "ship"}
 
@@ -93,6 +136,17 @@ def test_the_state_of_a_graph_is_that_of_its_steps(shell: Shell, tmp_path: Path)
     assert told[-1]["refund"] == told[-1]["release"] == "completed"
 
 
+def test_the_last_state_of_a_graph_knows_what_the_last_decision_settled(tmp_path: Path) -> None:
+    graph = Graph("w")
+    graph.add(PassTask("only"))
+    workflow = graph.as_workflow()
+    runner = Runner(workflow)
+
+    [step] = follow(workflow(), runner.finish(runner.start(workflow, 1)))
+
+    assert step.state == {"steps": {"only": "completed"}}
+
+
 def test_other_code_is_shown_beside_the_history(
     shell: Shell, recorded: Path, tmp_path: Path
 ) -> None:
@@ -112,6 +166,50 @@ def test_other_code_is_shown_beside_the_history(
     )
     assert '  attributes {"price": 2}' in told
     assert told[-1] == "the code decides something else than the history holds"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "differs"),
+    [
+        (LookingWorkflow, LookingWorkflow, [False, False]),
+        (BlindWorkflow, PatchedWorkflow, [False, False]),
+        (BlindWorkflow, LookingWorkflow, [True]),
+        (LookingWorkflow, BlindWorkflow, [True]),
+    ],
+)
+def test_replayed_code_is_told_what_was_recorded(
+    then: type[Workflow], now: type[Workflow], differs: list[bool]
+) -> None:
+    runner = Runner(then)
+    process = runner.finish(runner.start(then))
+    CALLS.clear()
+
+    told = []
+    with suppress(NondeterminismError):
+        for step in follow(now(), process):
+            told.append(step.differs)
+
+    assert told == differs
+    assert CALLS == []
+
+
+@pytest.mark.parametrize("decide_first", [True, False])
+def test_what_somebody_else_canceled_is_no_difference(decide_first: bool) -> None:
+    graph = Graph("w")
+    graph.add(TimerTask("wait", 60))
+    workflow = graph.as_workflow()
+    runner = Runner(workflow)
+    process_id = runner.start(workflow)
+    if decide_first:
+        runner.work()
+    else:
+        runner.manager.next_decision()
+    runner.manager.cancel_process(process_id)
+
+    [step] = follow(workflow(), runner.finish(process_id))
+
+    assert not step.differs
+    assert [decision.type for decision in step.decided] == ["timer"]
 
 
 def test_code_that_raises_is_told_with_the_decision(

@@ -13,7 +13,7 @@ from pyworkflow.decision import (
     ScheduleActivity,
 )
 from pyworkflow.event import CancelRequestedEvent
-from pyworkflow.graph import ActivityTask, PassTask, TimerTask, Workflow
+from pyworkflow.graph import ActivityTask, GraphError, PassTask, TimerTask, Workflow
 from pyworkflow.result import ActivityCompleted
 from tests.graph_kit import Simulation, tasks
 
@@ -200,6 +200,26 @@ def test_compensations_are_steps_like_others() -> None:
 def test_a_process_without_anything_to_undo_is_closed_by_a_request_to_cancel() -> None:
     assert order().as_workflow().handles_cancel
     assert not tasks(("a", [])).as_workflow().handles_cancel
+
+
+@pytest.mark.parametrize("options", [{"depends_on": ["undo"]}, {"compensates": "undo"}])
+def test_nothing_follows_what_undoes_something(options: Any) -> None:
+    workflow = Workflow("w")
+    workflow.add(ActivityTask("a"))
+    workflow.add(ActivityTask("undo", compensates="a"))
+    workflow.add(ActivityTask("b", **options))
+
+    with pytest.raises(GraphError, match="step 'b': follows 'undo', which only undoes something"):
+        workflow.validate()
+
+
+def test_what_undoes_something_is_no_output() -> None:
+    workflow = Workflow("w", output="undo")
+    workflow.add(ActivityTask("a"))
+    workflow.add(ActivityTask("undo", compensates="a"))
+
+    with pytest.raises(GraphError, match="graph 'w': the output is 'undo'"):
+        workflow.validate()
 
 
 def test_a_drawing_says_what_undoes_what() -> None:

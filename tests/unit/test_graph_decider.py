@@ -32,6 +32,7 @@ from pyworkflow.graph import (
 from pyworkflow.graph.decider import decide
 from pyworkflow.graph.model import START, ActivityWork
 from pyworkflow.graph.state import Outcome
+from pyworkflow.graph.tasks import Task
 from pyworkflow.process import Process
 from pyworkflow.result import (
     ActivityCanceled,
@@ -541,6 +542,22 @@ def test_a_race_drops_the_others() -> None:
     assert process.result == 5
 
 
+@pytest.mark.parametrize(
+    "loser",
+    [TimerTask("t", 5), ActivityTask("t"), SignalTask("t", timeout=5), WorkflowTask("t", "x")],
+)
+def test_what_loses_a_race_at_once_is_not_begun(loser: Task) -> None:
+    graph = Workflow("w", output="z")
+    graph.add(loser)
+    graph.add(PassTask("p", transform_input=lambda _: 7))
+    graph.add(PassTask("z", depends_on=["p", "t"], join="race"))
+    process = begun(graph)
+
+    assert process.open() == []
+    assert process.statuses == {"t": "skipped", "p": "completed", "z": "completed"}
+    assert process.result == 7
+
+
 def test_what_is_dropped_stays_so_though_it_completes_meanwhile() -> None:
     graph = joined("race")
     graph.add(ActivityTask("y", depends_on=["b"]))
@@ -550,6 +567,20 @@ def test_what_is_dropped_stays_so_though_it_completes_meanwhile() -> None:
     process.settle()
 
     assert process.statuses["b"] == process.statuses["y"] == "skipped"
+
+
+def test_a_signal_that_came_early_is_waited_for_no_longer() -> None:
+    graph = Workflow("w")
+    t = graph.add(TimerTask("t", 5))
+    graph.add(SignalTask("s", depends_on=[t], timeout=60))
+    graph.add(TimerTask("z", 5, depends_on=["s"]))
+    process = begun(graph)
+    process.signal("s")
+    process.settle()
+    process.fire("timer t#1.1")
+    process.settle()
+
+    assert process.open() == ["timer z#1.1"]
 
 
 def test_a_signal_may_race_with_a_timer() -> None:

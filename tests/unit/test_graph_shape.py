@@ -18,6 +18,7 @@ def test_the_shape_of_a_graph_is_drawn_as_the_graph() -> None:
     workflow = every_kind()
     late = workflow.add(SignalTask("late", depends_on=[workflow.start_task], timeout=60))
     workflow.add(ActivityTask("nobody", depends_on=[late], after="failure"))
+    workflow.add(ActivityTask("undo", compensates="nobody"))
 
     again = graph_of(shape_of(workflow.graph()))
 
@@ -39,7 +40,18 @@ def retried() -> Simulation:
     return process
 
 
-@pytest.mark.parametrize("make", [running, retried])
+def completed() -> Simulation:
+    workflow = Workflow("w")
+    workflow.add(ActivityTask("a"))
+    workflow.add(ActivityTask("undo", compensates="a"))
+    process = Simulation(workflow)
+    process.settle()
+    process.complete("a")
+    process.settle()
+    return process
+
+
+@pytest.mark.parametrize("make", [running, retried, completed])
 def test_the_shape_tells_where_each_step_of_a_process_stands(make: Any) -> None:
     process = make()
 

@@ -13,7 +13,14 @@ from pyworkflow import codec, decision, errors, event
 from pyworkflow.activity import ActivityExecution, activity
 from pyworkflow.decision import AnyDecision, ScheduleActivity, StartChildProcess, Timer
 from pyworkflow.errors import InvalidRequestError, PayloadError, PyworkflowError
-from pyworkflow.event import AnyEvent, DecisionStartedEvent, Event, ProcessStartedEvent, SignalEvent
+from pyworkflow.event import (
+    AnyEvent,
+    DecisionEvent,
+    DecisionStartedEvent,
+    Event,
+    ProcessStartedEvent,
+    SignalEvent,
+)
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.result import (
@@ -224,3 +231,14 @@ def test_the_text_of_a_failure_is_its_reason_without_the_traceback() -> None:
     assert str(ActivityFailed("no stock", "Traceback ...")) == "no stock"
     assert str(ActivityCanceled("enough")) == "enough"
     assert str(ActivityTimedOut()) == ""
+
+
+def test_a_process_tells_what_has_happened_and_what_was_decided() -> None:
+    happened, decided = SignalEvent(Signal("paid", 1)), Timer(60, id="t")
+    history = [ProcessStartedEvent(), happened, DecisionStartedEvent(), DecisionEvent(decided)]
+    process = Process("Order", history=history)
+
+    assert process.has_event(SignalEvent(Signal("paid", 1)))
+    assert not process.has_event(SignalEvent(Signal("paid", 2)))
+    assert process.has_decision(Timer(60, id="t"))
+    assert not process.has_decision(Timer(60, id="u"))

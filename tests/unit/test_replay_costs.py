@@ -1,8 +1,11 @@
 """What replayed code costs as its process grows, counted in calls of functions: no clock is asked."""
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,8 @@ from pyworkflow.event import DecisionStartedEvent, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay import RunCache
+from pyworkflow.replay.operation import Operation
+from pyworkflow.replay.requests import Requests
 
 
 def calls(work: Callable[[], object]) -> int:
@@ -71,3 +76,17 @@ def test_a_step_costs_the_same_however_long_the_process() -> None:
         )
 
     assert step(1_000) <= step(100) * 1.1
+
+
+def test_who_gave_up_waiting_for_a_signal_is_forgotten() -> None:
+    requests = Requests()
+    given_up: Operation[Any] = requests.wait_for_signal("paid", None)
+    given_up.cancel()
+    known = weakref.ref(given_up)
+    del given_up
+
+    still_waiting: Operation[Any] = requests.wait_for_signal("paid", None)
+    gc.collect()
+
+    assert known() is None
+    assert not still_waiting.done()

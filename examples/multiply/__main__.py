@@ -1,8 +1,8 @@
-"""Multiply 3 by 4: ``python -m examples.seed_readme``."""
+"""Multiply 3 by 4: ``python -m examples.multiply``."""
 
 import threading
 
-from examples.seed_readme import FooWorkflow
+from examples.multiply import FooWorkflow
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process

@@ -13,6 +13,7 @@ from pyworkflow.services import Wanted
 from pyworkflow.services.view import EventView
 from pyworkflow.web.api.definitions import SVG
 from pyworkflow.web.api.processes import KEY, id_of_key
+from pyworkflow.web.bodies import converted
 from pyworkflow.web.endpoint import Call, Endpoint, json_response
 from pyworkflow.web.problems import problem_of
 from pyworkflow.web.shapes import Done
@@ -51,9 +52,11 @@ class CallbackBody(Struct, forbid_unknown_fields=True):
 
 async def send(call: Call) -> Response:
     """Send an event to a workflow."""
-    body: EventBody = call.body
+    body: dict[str, Json] = call.body
     query: SendQuery = call.query
-    wanted = Wanted(str(call.request.path_params["id"]), body.data, id_of_key(call))
+    bare = "data" not in body
+    data = body if bare else converted(body, EventBody).data
+    wanted = Wanted(str(call.request.path_params["id"]), data, id_of_key(call), bare)
     try:
         process = await call.site.sender.send(wanted)
     except PayloadError as error:
@@ -113,6 +116,7 @@ ENDPOINTS = [
         summary="Send an event to a workflow of services, and wait for what comes out if asked to.",
         query=SendQuery,
         body=EventBody,
+        taken=dict[str, Json],
         returns=EventAck,
         status=202,
         also=200,

@@ -300,6 +300,19 @@ def test_who_waits_too_short_is_told_so(
     assert answer.json()["status"] == "open"
 
 
+def test_an_event_is_acknowledged_though_nobody_more_may_wait(
+    run: Run, manager: Manager, texts: dict[str, Listener]
+) -> None:
+    full = create_app(manager, services=Services(manager, LOOPBACK), limits=Limits(streams=0))
+
+    answer = post(run, full, "/e/process-text?wait=9", {"data": {"message": "a"}})
+
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "open"
+    assert manager.process_by_id(answer.json()["event_id"]).is_open
+    close(full)
+
+
 def test_an_idempotency_key_is_one_event(
     run: Run, app: Starlette, texts: dict[str, Listener], manager: Manager
 ) -> None:

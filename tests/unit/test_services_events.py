@@ -119,6 +119,8 @@ def test_a_repeat_whose_event_is_gone_meanwhile_spoils_no_other(
     world: World, texts: dict[str, Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.send("process-text", {"message": "a"}, id="one")
+    # What was sent is looked at only if the definitions have changed since.
+    world.service(**text_service("upper", texts["upper"].address, timeout=3))
 
     def gone(process_id: str) -> Process:
         raise UnknownProcessError(process_id)

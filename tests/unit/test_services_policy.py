@@ -98,7 +98,7 @@ def test_addresses_that_are_not_public_are_refused(address: str) -> None:
         "http://[fe80::1%25eth0]/",
         "http://%31%32%37.0.0.1/",
         f"http://{'a' * 64}.example.org/",
-        f"http://{'a.' * 127}/",
+        f"http://{'a.' * 128}/",
     ],
 )
 def test_what_is_no_plain_url_is_refused(address: str) -> None:

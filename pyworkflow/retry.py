@@ -36,8 +36,11 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
 
     def delay(self, attempt: int) -> float:
         """Return the seconds to wait after a failed attempt (1 is the first)."""
-        # Beyond 2**63 the power would overflow a float for a large backoff: the maximum rules long before.
-        return min(self.maximum, self.initial * self.backoff ** min(attempt - 1, 63))
+        try:
+            return min(self.maximum, self.initial * self.backoff ** min(attempt - 1, 63))
+        except OverflowError:
+            # The power is more than a float holds: the maximum rules long before.
+            return self.maximum if self.initial else 0.0
 
     def allows(self, attempt: int, reason: str | None, type_name: str | None) -> bool:
         """Tell whether a failure of this attempt may be tried again."""

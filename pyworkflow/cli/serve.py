@@ -101,13 +101,14 @@ def _run(
     given: ServiceOptions,
 ) -> None:
     from pyworkflow.web import create_app
-    from pyworkflow.web.server import bind, check_bind, make_server
+    from pyworkflow.web.server import bind, check_bind, is_everywhere, make_server
 
     check_bind(host, tokens)
     with bind(host, port) as bound, ExitStack() as stack:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{bound.getsockname()[1]}{root_path}/"
-        services = make_services(manager, given, address)
+        # Of all addresses of this machine, nobody knows which one a service reaches.
+        services = make_services(manager, given, None if is_everywhere(host) else address)
         if given["services"]:
             stack.enter_context(working(manager, services))
         app = create_app(manager, tokens=tokens, hosts=names, services=services)

@@ -1,10 +1,10 @@
 """What `serve` and `worker` are told about HTTP services."""
 
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pyworkflow.services import Services
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_CALLBACK = re.compile(
+    r"https?://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9/%._~!$&'()*+,;=:@-]*)?",
+    re.IGNORECASE,
+)
 
 LEASE = 10
 """Seconds after which what a server that is gone was calling is called again by the next."""
@@ -77,15 +82,15 @@ def make_services(manager: "Manager", given: ServiceOptions, address: str | None
 
 
 def callback_host(url: str) -> str:
-    """Return the name by which services call the server back.
+    """Return the name by which services call the server back, as it stands in a header ``Host``.
 
     Raises:
         InvalidRequestError: The URL is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    found = _CALLBACK.fullmatch(url)
+    if found is None:
         raise InvalidRequestError(f"callback URL {url!r}", "must be like https://flows.example.org")
-    return parts.hostname
+    return found["host"].rstrip(".")
 
 
 def install(services: "Services") -> None:

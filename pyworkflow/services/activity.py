@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from typing import ClassVar
+from urllib.parse import quote
 
 from pyworkflow.activity import YEAR, Activity, ActivityCompleted, ActivityFailed
 from pyworkflow.graph.keys import read_key
@@ -63,7 +64,8 @@ class CallService(Activity):
         process_id = self.task.process_id or ""
         execution = self.task.activity_execution.id
         key = read_key(execution)
-        once = f"{process_id}.{execution if key is None else key.step}"
+        # Neither an id nor the name of a step has a slash; an id may have what no header may.
+        once = f"{quote(process_id)}/{execution if key is None else key.step}"
         span = f"{process_id}.{execution}.{self.task.attempt}"
         told = {
             "Idempotency-Key": once,

@@ -144,7 +144,8 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request."""
         url = request.url
-        host = url.host.lower().removesuffix(".")
+        # As it is written: `host` would be told in letters that another standard reads as another name.
+        host = url.raw_host.decode("ascii").lower().removesuffix(".")
         addresses = await self._resolver(host, url.port or 0)
         for address in addresses:
             self._policy.check_ip(host, ip_address(address.partition("%")[0]))

@@ -24,7 +24,9 @@ _URL = re.compile(
     r"(?P<rest>[/?][!$%&'()*+,./0-9:;=?@A-Z_a-z~-]*)?",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+# 63 characters between two dots and 253 in all: resolvers fail on more.
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _NAT64 = IPv6Network("64:ff9b::/96")
 PORTS = {"http": 80, "https": 443}

@@ -70,9 +70,12 @@ class Registry:
 
     def _take(self, entry: Definition) -> None:
         known = self._log.setdefault((entry.kind, entry.name), [])
-        known.append(entry)
+        # In one step: others look at the list without the lock.
+        known.append(self._read(entry, known) or entry)
+
+    def _read(self, entry: Definition, known: list[Registered | Definition]) -> Registered | None:
         if entry.body is None or entry.kind not in KINDS:
-            return
+            return None
         what = f"{entry.kind} {entry.name!r}"
         try:
             definition: ServiceDefinition | WorkflowDefinition
@@ -80,9 +83,9 @@ class Registry:
         except PayloadError as error:
             # Of a later version, perhaps. For this program it is not there, and all others are.
             logger.warning("revision %d cannot be read: %s", entry.revision, error)
-            return
+            return None
         version = 1 + sum(isinstance(each, Registered) for each in known)
-        known[-1] = Registered(definition, version, entry.revision, entry.defined)
+        return Registered(definition, version, entry.revision, entry.defined)
 
     # -- looking -------------------------------------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class Registry:
     def first(self, kind: str, name: str, body: Json) -> Json:
         """Return what was defined first under a name, for all who ask at a time the same; define it if nothing was."""
         self.refresh()
-        if (kind, name) not in self._log:
+        if not self._log.get((kind, name)):
             self._backend.define(kind, name, body)
             self.refresh()
         first = self._log[kind, name][0]

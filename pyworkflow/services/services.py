@@ -49,11 +49,14 @@ class Wanted(Struct, frozen=True):
         workflow: The workflow's name.
         data: What the event brings.
         id: The event's id, which makes a repeat known; a new one if left out.
+        bare: Whether the data came without its envelope, as an earlier version had it. It is taken only if it is all that the workflow
+            says it takes: else nothing tells it from a mistake.
     """
 
     workflow: str
     data: Mapping[str, Json]
     id: str | None = None
+    bare: bool = False
 
 
 class Services:
@@ -171,7 +174,7 @@ class Services:
     def _process(self, wanted: Wanted) -> Process:
         flow = self.registry.flow(wanted.workflow)
         given = {"workflow": wanted.workflow, "revision": flow.revision}
-        data = {"data": flow.checked(wanted.data)}
+        data = {"data": _checked(flow, wanted)}
         return Process(EVENT, wanted.id, given | data, [wanted.workflow])
 
     def _known_before(
@@ -180,7 +183,11 @@ class Services:
         if not isinstance(started, ProcessAlreadyExistsError):
             return started
         # The definitions may have changed since: the event is still the same.
-        before = self.manager.process_by_id(str(wanted.id))
+        try:
+            before = self.manager.process_by_id(str(wanted.id))
+        except PyworkflowError as error:
+            # The others are recorded, and are to be told so.
+            return error
         same = before.workflow == EVENT and _told(before) == _told(wanted)
         return before if same else started
 
@@ -239,6 +246,17 @@ class Services:
             told = f"service {service.name!r} called back: {error}"
             self.manager.complete_task(task, ActivityFailed(told, None, REFUSED))
         return service.name
+
+
+def _checked(flow: Flow, wanted: Wanted) -> dict[str, Json]:
+    if not wanted.bare:
+        return flow.checked(wanted.data)
+    try:
+        if flow.definition.spec.inputs:
+            return flow.checked(wanted.data)
+    except MismatchError:
+        pass
+    raise MismatchError("data", "is missing")
 
 
 def _told(process: Process) -> tuple[str, Mapping[str, Json]] | None:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from pyworkflow.codec import Json
 from pyworkflow.graph.run import fold
+from pyworkflow.graph.state import StepState, StepStatus
 from pyworkflow.process import Process
 from pyworkflow.result import ProcessCompleted, ProcessFailed, ProcessTerminated
 from pyworkflow.services.flow import Flow
@@ -59,22 +60,29 @@ class EventView(Struct, frozen=True):
     reason: str | None
 
 
+def _call(flow: Flow, name: str, state: StepState, process: Process) -> CallView:
+    status, ended, reason = state.status, state.ended, None
+    if state.outcome is not None:
+        reason = state.outcome.reason
+    if not process.is_open and not state.is_ended:
+        # Nobody waits for it any more, and what it may still answer is refused.
+        status, ended, reason = StepStatus.CANCELED, process.closed, "the event ended before it"
+    return CallView(
+        name,
+        flow.service(name).name,
+        status.value,
+        state.attempts,
+        state.started,
+        ended,
+        reason,
+        state.output,
+    )
+
+
 def view(process: Process, flow: Flow) -> EventView:
     """Return an event as people see it."""
     states = fold(flow.graph, process).flow.states
-    calls = [
-        CallView(
-            name,
-            flow.service(name).name,
-            states[name].status.value,
-            states[name].attempts,
-            states[name].started,
-            states[name].ended,
-            outcome.reason if (outcome := states[name].outcome) else None,
-            states[name].output,
-        )
-        for name in flow.steps
-    ]
+    calls = [_call(flow, name, states[name], process) for name in flow.steps]
     result, reason, outputs = process.result, None, None
     if isinstance(result, ProcessCompleted):
         outputs = result.result

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from pyworkflow.manager import Manager
 from pyworkflow.services import Services
@@ -81,6 +82,8 @@ def create_app(
     def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             headers = dict(error.headers or {})
+            if error.status_code == 405:
+                headers["Allow"] = ", ".join(_methods(request))
             error = Problem(error.status_code, _TOLD.get(error.status_code, ""), headers=headers)
         elif not isinstance(error, Problem):
             error = Problem(500, "something went wrong here; the server's log tells what")
@@ -96,6 +99,16 @@ def create_app(
     app.state.site = site
     app.state.endpoints = endpoints
     return app
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of a path: each has a route of its own."""
+    there = [
+        route.methods or ()
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for methods in there for method in methods})
 
 
 _TOLD = {404: "there is nothing here", 405: "this cannot be done here"}

@@ -84,7 +84,7 @@ def parse_json(body: bytes, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         told = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise Problem(400, f"the body is no JSON: {told}") from None
-    return _converted(plain, kind, strict=True)
+    return converted(plain, kind)
 
 
 def parse_query(request: Request, kind: type[T]) -> T:
@@ -93,7 +93,7 @@ def parse_query(request: Request, kind: type[T]) -> T:
     Raises:
         Problem: One is unknown, given twice, or not of its type.
     """
-    return _converted(_once(request.query_params.multi_items()), kind, strict=False)
+    return converted(_once(request.query_params.multi_items()), kind, strict=False)
 
 
 def parse_form(body: bytes) -> dict[str, str]:
@@ -119,7 +119,12 @@ def _once(pairs: list[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _converted(plain: object, kind: type[T], *, strict: bool) -> T:
+def converted(plain: object, kind: type[T], *, strict: bool = True) -> T:
+    """Return plain data as a value of a type.
+
+    Raises:
+        Problem: It is not of this type; the field is named.
+    """
     try:
         return msgspec.convert(plain, kind, strict=strict)
     except msgspec.ValidationError as error:

@@ -39,7 +39,7 @@ class Call:
         site: What all handlers share.
         request: The request.
         query: The parameters, as the endpoint's ``query``.
-        body: The JSON body, as the endpoint's ``body``.
+        body: The JSON body, as the endpoint's ``taken`` or ``body``.
         form: The fields of a form.
     """
 
@@ -93,6 +93,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
         summary: What it does, in a line.
         query: The type of its parameters.
         body: The type of its JSON body.
+        taken: What the body is read as, if that may have other forms besides.
         form: Whether it takes a form of the dashboard, which needs the session's secret.
         page: Whether it is a part of the dashboard, not of the API.
         returns: The type of the JSON that it answers.
@@ -110,6 +111,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     summary: str
     query: type[Struct] = NoQuery
     body: type[Struct] | None = None
+    taken: Any = None
     form: bool = False
     page: bool = False
     returns: Any = None
@@ -155,7 +157,7 @@ async def _answered(site: Site, endpoint: Endpoint, request: Request) -> Respons
         call.query = parse_query(request, endpoint.query)
         if endpoint.body is not None:
             data = await read_body(request, site.limits, JSON)
-            call.body = parse_json(data, endpoint.body)
+            call.body = parse_json(data, endpoint.taken or endpoint.body)
         if endpoint.form:
             call.form = parse_form(await read_body(request, site.limits, FORM))
             _check_form(site, request, call.form)

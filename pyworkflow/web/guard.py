@@ -40,6 +40,7 @@ HEADERS = {
 RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 RAW_HEADERS.append((b"cache-control", b"no-store"))
 SAFE = ("GET", "HEAD", "OPTIONS")
+METHODS = frozenset((*SAFE, "POST", "PUT", "PATCH", "DELETE"))
 
 
 class Guard:
@@ -83,7 +84,9 @@ class Guard:
             self._check_origin(request)
             scope["pyworkflow.token"] = self._token(request)
         except Problem as problem:
-            self._site.meters.count_request(request.method, "refused", problem.status, 0.0)
+            # Anybody may send any word as a method: all that are none count as one.
+            method = request.method if request.method in METHODS else "other"
+            self._site.meters.count_request(method, "refused", problem.status, 0.0)
             await self._refuse(request, problem)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
@@ -125,21 +128,21 @@ class Guard:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         if path in PUBLIC or path.startswith((STATIC, CALLBACKS)):
             return None
-        if _is_api(request):
-            found = self._of_header(request)
-        else:
-            found = self._site.sessions.token(session_of(request))
-        if found is None:
+        if (found := bearer(self._site, request)) is None:
             told = {"WWW-Authenticate": "Bearer"}
             raise Problem(401, "a token is needed", "Authorization", told)
         return found
 
-    def _of_header(self, request: Request) -> Token | None:
-        given = request.headers.getlist("authorization")
-        kind, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        if self._site.tokens is None or kind.lower() != "bearer":
-            return None
-        return self._site.tokens.find(secret.strip())
+
+def bearer(site: Site, request: Request) -> Token | None:
+    """Return the token that a request brings or its session stands for, if it is accepted now."""
+    if site.tokens is None:
+        return ANYBODY
+    if not _is_api(request):
+        return site.sessions.token(session_of(request))
+    given = request.headers.getlist("authorization")
+    kind, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return site.tokens.find(secret.strip()) if kind.lower() == "bearer" else None
 
 
 def _name(host: str) -> str:

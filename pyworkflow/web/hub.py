@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
 from pyworkflow.backend.base import Backend, FeedEntry
 from pyworkflow.errors import PyworkflowError
-from pyworkflow.web.pool import Pool
+from pyworkflow.web.pool import BUSY, Pool
+from pyworkflow.web.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +61,16 @@ class Hub:
         backend: Whose feed.
         pool: Reads what listeners have missed.
         count: Called with every entry.
+        places: How many may listen.
     """
 
-    def __init__(self, backend: Backend, pool: Pool, count: Callable[[FeedEntry], None]) -> None:
+    def __init__(
+        self, backend: Backend, pool: Pool, count: Callable[[FeedEntry], None], places: int
+    ) -> None:
         self._backend = backend
         self._pool = pool
         self._count = count
+        self._free = places
         self._listeners: set[Listener] = set()
         self._lock = Lock()
         self._stop = Event()
@@ -123,6 +129,23 @@ class Hub:
 
     # -- listening -----------------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Take the place of one who listens until the end of the block.
+
+        Raises:
+            Problem: All are taken.
+        """
+        with self._lock:
+            if self._free <= 0:
+                raise Problem(503, "too many streams are open", headers=BUSY)
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free += 1
+
     def listen(self, process_id: str | None = None) -> tuple[Listener, int]:
         """Return a listener, and the cursor after which it hears everything; `start` comes first."""
         listener = Listener(process_id)
@@ -139,7 +162,7 @@ class Hub:
 
     async def entries(
         self, since: int | None, process_id: str | None, quiet: float
-    ) -> AsyncIterator[list[FeedEntry]]:
+    ) -> AsyncGenerator[list[FeedEntry]]:
         """Yield the entries after a cursor, nothing left out; an empty list once it listens, and after so many quiet seconds.
 
         Args:

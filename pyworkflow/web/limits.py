@@ -16,6 +16,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         page: Entries of one page of a list.
         threads: Calls to the backend at a time.
         queued: Calls that wait for one of these threads; more are refused.
+        events: Events of services that wait to be recorded; more are refused.
         streams: Event streams and waits at a time.
         connections: Connections at a time.
     """
@@ -29,5 +30,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     page: int = 500
     threads: int = 8
     queued: int = 128
+    events: int = 512
     streams: int = 128
     connections: int = 1000

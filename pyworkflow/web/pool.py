@@ -13,6 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY = {"Retry-After": "1"}
+STOPPED = "the server is being stopped"
 
 
 class Pool:
@@ -52,10 +53,14 @@ class Pool:
         except RuntimeError:
             with self._lock:
                 self._asked -= 1
-            raise Problem(503, "the server is being stopped", headers=BUSY) from None
+            raise Problem(503, STOPPED, headers=BUSY) from None
         future.add_done_callback(_seen)
         try:
             return await asyncio.wait_for(asyncio.shield(future), self._limits.request_seconds)
+        except asyncio.CancelledError:
+            if future.cancelled():
+                raise Problem(503, STOPPED, headers=BUSY) from None
+            raise
         except TimeoutError:
             if future.done():
                 raise

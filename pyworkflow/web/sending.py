@@ -5,7 +5,8 @@ from collections import deque
 
 from pyworkflow.process import Process
 from pyworkflow.services import Services, Wanted
-from pyworkflow.web.pool import Pool
+from pyworkflow.web.pool import BUSY, Pool
+from pyworkflow.web.problems import Problem
 
 MOST_AT_ONCE = 200
 
@@ -16,11 +17,13 @@ class Sender:
     Args:
         services: Whose events.
         pool: Where the backend is called.
+        most: How many may wait.
     """
 
-    def __init__(self, services: Services, pool: Pool) -> None:
+    def __init__(self, services: Services, pool: Pool, most: int) -> None:
         self._services = services
         self._pool = pool
+        self._most = most
         self._waiting: deque[tuple[Wanted, asyncio.Future[Process]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -29,8 +32,10 @@ class Sender:
 
         Raises:
             PyworkflowError: It is refused.
-            Problem: The backend cannot be used now.
+            Problem: The backend cannot be used now, or too many wait for it.
         """
+        if len(self._waiting) >= self._most:
+            raise Problem(503, "too many events wait to be recorded", headers=BUSY)
         future: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
         self._waiting.append((wanted, future))
         if self._task is None or self._task.done():

@@ -98,6 +98,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_everywhere(host: str) -> bool:
+    """Tell whether an address to listen at stands for all that this machine has."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return not host
+
+
 def check_bind(host: str, tokens: Tokens | None) -> None:
     """Refuse to serve others than this machine without tokens.
 

@@ -50,7 +50,7 @@ def make_site(
 ) -> Site:
     """Return a site."""
     pool, meters = Pool(limits), Meters()
-    hub = Hub(manager.backend, pool, meters.count_event)
+    hub = Hub(manager.backend, pool, meters.count_event, limits.streams)
     return Site(
         manager=manager,
         tokens=tokens,
@@ -61,5 +61,5 @@ def make_site(
         hub=hub,
         meters=meters,
         services=services,
-        sender=Sender(services, pool),
+        sender=Sender(services, pool, limits.events),
     )

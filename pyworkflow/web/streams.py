@@ -1,23 +1,25 @@
 """Server-sent events: the feed as a stream that goes on where a client left off."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing
 from typing import Annotated
 
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pyworkflow.backend.base import FeedEntry
 from pyworkflow.codec import encode
 from pyworkflow.web.endpoint import Call
-from pyworkflow.web.pool import BUSY
+from pyworkflow.web.guard import bearer
 from pyworkflow.web.problems import Problem
 from pyworkflow.web.shapes import entry_record
-from pyworkflow.web.site import Site
+from pyworkflow.web.tokens import Scope as Allowed
 
 QUIET = 15.0
 """Seconds after which a comment is sent, so that proxies do not take the stream for dead."""
 RESUME = "Last-Event-ID"
+MEDIA_TYPE = "text/event-stream"
 
 
 class StreamQuery(Struct, forbid_unknown_fields=True):
@@ -28,16 +30,16 @@ class StreamQuery(Struct, forbid_unknown_fields=True):
     brief: bool = False
 
 
-@contextmanager
-def stream_slot(site: Site) -> Generator[None]:
-    """Refuse one stream or wait too many.
+class _Stream(StreamingResponse):
+    """A stream that gives its place among the listeners back, however it ends."""
 
-    Raises:
-        Problem: There are as many as may be.
-    """
-    if site.hub.listening >= site.limits.streams:
-        raise Problem(503, "too many streams are open", headers=BUSY)
-    yield
+    def __init__(self, body: AsyncIterator[bytes], place: ExitStack) -> None:
+        super().__init__(body, headers={"X-Accel-Buffering": "no"}, media_type=MEDIA_TYPE)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
 
 
 async def stream(call: Call) -> Response:
@@ -48,19 +50,30 @@ async def stream(call: Call) -> Response:
         if not last.isascii() or not last.isdigit() or len(last) > 18:
             raise Problem(422, "must be the id of an event", RESUME)
         since = int(last)
-    with stream_slot(call.site):
-        pages = call.site.hub.entries(since, query.process, QUIET)
-        headers = {"X-Accel-Buffering": "no"}
-        body = _texts(pages, query.brief)
-        return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+    if call.request.method == "HEAD":
+        return Response(media_type=MEDIA_TYPE)
+    place = ExitStack()
+    place.enter_context(call.site.hub.place())
+    return _Stream(_texts(_while_allowed(call, since), query.brief), place)
 
 
-async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncGenerator[bytes]:
+async def _while_allowed(call: Call, since: int | None) -> AsyncGenerator[list[FeedEntry]]:
+    """Yield entries as long as the token with which the stream began is accepted."""
+    query: StreamQuery = call.query
+    async with aclosing(call.site.hub.entries(since, query.process, QUIET)) as pages:
+        async for entries in pages:
+            token = bearer(call.site, call.request)
+            if token is None or not token.allows(Allowed.READ):
+                return
+            yield entries
+
+
+async def _texts(pages: AsyncGenerator[list[FeedEntry]], brief: bool) -> AsyncGenerator[bytes]:
     # A client takes the stream for open when the first bytes come: from then on it misses nothing.
     nothing = b"retry: 2000\n\n"
-    async for entries in pages:
-        yield (
-            b"".join(
+    async with aclosing(pages):
+        async for entries in pages:
+            texts = (
                 _text(
                     entry,
                     brief,
@@ -68,9 +81,8 @@ async def _texts(pages: AsyncIterator[list[FeedEntry]], brief: bool) -> AsyncGen
                 )
                 for n, entry in enumerate(entries)
             )
-            or nothing
-        )
-        nothing = b": quiet\n\n"
+            yield b"".join(texts) or nothing
+            nothing = b": quiet\n\n"
 
 
 def _text(entry: FeedEntry, brief: bool, *, last: bool) -> bytes:

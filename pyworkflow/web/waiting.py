@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from starlette.requests import Request
+
 from pyworkflow.web.endpoint import Call
-from pyworkflow.web.streams import stream_slot
 
 T = TypeVar("T")
 
@@ -32,16 +33,18 @@ async def last_look(
     """
     end = time.monotonic() + min(seconds, call.site.limits.wait_seconds)
     hub = call.site.hub
-    with stream_slot(call.site):
+    with hub.place():
         # Listened for before it is looked at: no end can come in between unheard.
         await call.run(hub.start)
         listener, _ = hub.listen(process_id)
+        gone = asyncio.create_task(_gone(call.request))
+        gone.add_done_callback(lambda _: listener.news.set())
         try:
             while True:
                 listener.news.clear()
                 seen = await look()
                 left = end - time.monotonic()
-                if is_over(seen) or left <= 0 or listener.ended:
+                if is_over(seen) or left <= 0 or listener.ended or gone.done():
                     return seen
                 listener.kept.clear()
                 try:
@@ -49,4 +52,11 @@ async def last_look(
                 except TimeoutError:
                     continue
         finally:
+            gone.cancel()
             hub.leave(listener)
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client hangs up: nobody would read the answer."""
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)

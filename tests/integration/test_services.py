@@ -97,7 +97,7 @@ def test_an_event_outlives_the_server_that_is_killed_in_its_middle(
         "space-counter": [{"message": OUTPUTS["message"]}],
     }
     keys = {name: set(listener.header("Idempotency-Key")) for name, listener in listeners.items()}
-    assert keys == {name: {f"{ack['event_id']}.{name}"} for name in listeners}
+    assert keys == {name: {f"{ack['event_id']}/{name}"} for name in listeners}
 
 
 def test_a_worker_of_its_own_works_on_events(database: Path) -> None:

@@ -103,6 +103,17 @@ def test_a_name_is_looked_up_once_and_only_what_was_checked_is_connected_to() ->
     assert failed.type_name == FAILED
 
 
+@pytest.mark.parametrize("host", ["xn--strae-oqa.example.org", "xn--exmple-cua.example.org"])
+def test_a_name_is_looked_up_as_it_is_written(host: str) -> None:
+    resolver, asked = leading_to(["127.0.0.1"])
+    with listening((200, {})) as one:
+        # Told in letters, the first would be that of another host.
+        call(f"http://{host}:{one.port}/", AddressPolicy([host]), resolver)
+
+        assert one.header("Host") == [f"{host}:{one.port}"]
+    assert asked == [host]
+
+
 def test_the_name_stays_in_the_header_and_the_address_is_pinned() -> None:
     resolver, asked = leading_to(["127.0.0.1"])
     with listening((200, {"n": 2})) as one:

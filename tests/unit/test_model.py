@@ -225,6 +225,7 @@ def test_retries_wait_longer_each_time_up_to_a_limit() -> None:
     retry = Retry(max_attempts=9, initial=1, backoff=10, maximum=500)
 
     assert [retry.delay(n) for n in (1, 2, 3, 4, 9999)] == [1, 10, 100, 500, 500]
+    assert [Retry(backoff=1e200, initial=n).delay(3) for n in (0, 1)] == [0, 60]
 
 
 def test_the_text_of_a_failure_is_its_reason_without_the_traceback() -> None:

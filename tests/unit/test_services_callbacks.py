@@ -192,7 +192,7 @@ def test_who_does_not_call_back_in_time_is_called_again_with_the_same_key(world:
             world.runner.work()
         first, second = map(token_of, slow.calls)
 
-        assert slow.header("Idempotency-Key") == [f"{event}.slow"] * 2
+        assert slow.header("Idempotency-Key") == [f"{event}/slow"] * 2
         with pytest.raises(CallbackError, match="too late"):
             world.services.finish(first, {"count": 9}, None)
         world.services.finish(second, {"count": 2}, None)

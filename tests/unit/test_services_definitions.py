@@ -108,6 +108,22 @@ def test_a_definition_that_cannot_be_read_is_in_nobodys_way(services: Services) 
     assert put_service(services, name="odd").version == 1
 
 
+def test_whoever_looks_while_a_definition_is_replaced_sees_one(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_service(services)
+    seen: list[int] = []
+
+    def looking(*given: Any) -> Any:
+        seen.append(services.registry.get(SERVICE, "one").version)
+        return convert(*given)
+
+    monkeypatch.setattr("pyworkflow.services.registry.convert", looking)
+
+    assert put_service(services, timeout=5).version == 2
+    assert seen == [1]
+
+
 def test_what_is_removed_is_gone_and_its_versions_go_on(services: Services) -> None:
     put_service(services)
     services.registry.remove(SERVICE, "one")

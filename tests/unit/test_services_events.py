@@ -64,7 +64,7 @@ def test_each_call_says_who_it_is(world: World, texts: dict[str, Listener]) -> N
     headers = {name: listener.calls[0].headers for name, listener in texts.items()}
     traces = [headers[name]["traceparent"].split("-") for name in texts]
     assert {name: told["idempotency-key"] for name, told in headers.items()} == {
-        name: f"{event}.{name}" for name in texts
+        name: f"{event}/{name}" for name in texts
     }
     assert len({trace[1] for trace in traces}) == 1
     assert len({trace[2] for trace in traces}) == 3
@@ -113,6 +113,22 @@ def test_events_sent_together_stand_each_alone(world: World, texts: dict[str, Li
     kinds = [type(each) for each in sent]
     assert kinds == [Process, UnknownDefinitionError, MismatchError, Process]
     assert len(world.manager.processes()) == 2
+
+
+def test_a_repeat_whose_event_is_gone_meanwhile_spoils_no_other(
+    world: World, texts: dict[str, Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.send("process-text", {"message": "a"}, id="one")
+    # What was sent is looked at only if the definitions have changed since.
+    world.service(**text_service("upper", texts["upper"].address, timeout=3))
+
+    def gone(process_id: str) -> Process:
+        raise UnknownProcessError(process_id)
+
+    monkeypatch.setattr(world.manager, "process_by_id", gone)
+    wanted = [Wanted("process-text", {"message": "a"}, id) for id in ("one", "two")]
+
+    assert [type(each) for each in world.services.send(wanted)] == [UnknownProcessError, Process]
 
 
 def test_the_same_id_is_the_same_event_whatever_is_registered_since(
@@ -277,7 +293,7 @@ def test_a_call_is_tried_again_with_the_same_key_only_if_it_may_help(world: Worl
 
     assert seen.outputs == {"n": 1}
     assert call.attempts == 3
-    assert keys == [f"{seen.event_id}.one"] * 3
+    assert keys == [f"{seen.event_id}/one"] * 3
     assert len(set(spans)) == 3
     assert (refused.attempts, len(final.calls)) == (1, 1)
 
@@ -329,3 +345,36 @@ def test_pictures_show_the_workflow_and_the_state_of_each_call(
     assert (before.count(">waiting<"), before.count(">completed<")) == (3, 0)
     assert (after.count(">waiting<"), after.count(">completed<")) == (0, 3)
     assert after.count("<path") == 1 + 2
+
+
+def test_calls_of_an_event_that_was_ended_are_not_under_way(world: World) -> None:
+    with listening((200, {"n": 1})) as one:
+        for name in ("one", "two"):
+            world.service(name, one.address)
+        world.workflow("both", ["one", "two"])
+        event = world.send("both", {})
+        decider, *workers = world.runner.workers
+        decider()
+        for work in workers:
+            work()
+        world.manager.terminate_process(event, "enough")
+
+    seen = world.services.view(event)
+
+    assert seen.status == "terminated"
+    assert [(call.status, call.reason, call.ended) for call in seen.services] == [
+        ("completed", None, seen.services[0].ended),
+        ("canceled", "the event ended before it", seen.closed),
+    ]
+
+
+def test_the_calls_of_two_events_never_share_a_key(world: World) -> None:
+    with listening((200, {})) as one:
+        world.service("one", one.address)
+        world.workflow("flow", [{"service": "one", "name": "c"}, {"service": "one", "name": "b.c"}])
+        for event in ("a.b", "a", "заказ 7%"):
+            assert world.finish(world.send("flow", {}, id=event)).status == "completed"
+
+    keys = one.header("Idempotency-Key")
+    assert len(set(keys)) == len(keys) == 6
+    assert keys[4] == "%D0%B7%D0%B0%D0%BA%D0%B0%D0%B7%207%25/c"

@@ -18,6 +18,7 @@ PUBLIC = AddressPolicy()
         ("https://example.org", Place("example.org", 443)),
         ("HTTPS://Example.ORG.:8443/a%20b/?q=1&r=~", Place("example.org", 8443)),
         ("http://my-service:5000/", Place("my-service", 5000)),
+        (f"http://{'a' * 63}.b/", Place(f"{'a' * 63}.b", 80)),
         ("http://93.184.216.34/x", Place("93.184.216.34", 80)),
         ("http://[2606:2800:220:1::1]:81/", Place("2606:2800:220:1::1", 81)),
     ],
@@ -96,6 +97,8 @@ def test_addresses_that_are_not_public_are_refused(address: str) -> None:
         "http://[::1/",
         "http://[fe80::1%25eth0]/",
         "http://%31%32%37.0.0.1/",
+        f"http://{'a' * 64}.example.org/",
+        f"http://{'a.' * 128}/",
     ],
 )
 def test_what_is_no_plain_url_is_refused(address: str) -> None:

@@ -16,7 +16,7 @@ from pyworkflow.decision import CompleteProcess, ContinueProcess
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.web.limits import Limits
 from tests.web.conftest import close
-from tests.web.world import Order, client, decide, histories, make_app, make_manager, park
+from tests.web.world import HOST, Order, client, decide, histories, make_app, make_manager, park
 
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 
@@ -430,6 +430,88 @@ def test_many_waits_do_not_use_up_the_threads(run: Run, manager: Manager) -> Non
     assert set(ended) <= {200, 503}
     assert 200 in ended
     close(app)
+
+
+def test_who_hangs_up_is_not_waited_for(run: Run, app: Starlette) -> None:
+    hub = app.state.site.hub
+
+    async def call() -> list[str]:
+        gone = asyncio.Event()
+        sent: list[str] = []
+        parts = iter([{"type": "http.request", "body": b"", "more_body": False}])
+        path = "/api/processes/waiting/wait"
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"timeout=50",
+            "root_path": "",
+            "headers": [(b"host", HOST.encode())],
+        }
+
+        async def receive() -> Any:
+            if (part := next(parts, None)) is not None:
+                return part
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        waits = asyncio.create_task(app(scope, receive, send))
+        while not hub.listening:
+            await asyncio.sleep(0)
+        gone.set()
+        async with asyncio.timeout(30):
+            await waits
+        return sent
+
+    run(call)
+    assert hub.listening == 0
+
+
+def test_places_hold_for_those_who_come_at_once(run: Run, manager: Manager) -> None:
+    app = make_app(manager, streams=3)
+
+    async def call() -> list[int]:
+        async with client(app) as http:
+            path = "/api/processes/waiting/wait?timeout=50"
+            waits = [asyncio.create_task(http.get(path)) for _ in range(10)]
+            while sum(task.done() for task in waits) < 7:
+                await asyncio.sleep(0)
+            manager.terminate_process("waiting")
+            ended = [answer.status_code for answer in await asyncio.gather(*waits)]
+            assert (await http.get(path)).status_code == 200
+            return ended
+
+    assert sorted(run(call)) == [200] * 3 + [503] * 7
+    close(app)
+
+
+def test_a_call_that_a_stop_overtakes_is_refused(run: Run, manager: Manager) -> None:
+    app = make_app(manager, threads=1)
+    pool = app.state.site.pool
+
+    async def call() -> httpx2.Response:
+        loop = asyncio.get_running_loop()
+        gate = asyncio.Event()
+        held = loop.run_in_executor(
+            pool._threads, lambda: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        )
+        async with client(app) as http:
+            asked = asyncio.create_task(http.get("/api/processes/done"))
+            while not pool._asked:
+                await asyncio.sleep(0)
+            pool.close()
+            answer = await asked
+        gate.set()
+        await held
+        return answer
+
+    assert "being stopped" in refused(run(call), 503)
 
 
 def test_too_many_calls_are_refused_at_once(run: Run, manager: Manager) -> None:

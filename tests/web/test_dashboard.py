@@ -23,8 +23,11 @@ from pyworkflow.decision import (
 from pyworkflow.graph.model import ActivityWork, SignalWork
 from pyworkflow.graph.shape import shape_of
 from pyworkflow.result import ActivityCompleted, ActivityFailed
+from pyworkflow.services import Services, Wanted
+from pyworkflow.services.definition import SERVICE, WORKFLOW
 from pyworkflow.task import ActivityTask
 from pyworkflow.testing.clock import FakeClock
+from pyworkflow.web.pages.render import segment
 from tests.web.browser import in_browser, watched
 from tests.web.served import Served, served
 from tests.web.world import Invoice, Order, decide, make_manager, park, populate
@@ -332,6 +335,37 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
         page.goto("/?workflow=" + page.evaluate("encodeURIComponent", name))
         assert page.locator("tbody tr").count() >= 1
         assert page.get_by_label("Workflow").input_value() == name
+
+
+def test_hostile_definitions_are_only_texts(page: Page, manager: Manager) -> None:
+    services = Services(manager)
+    names = [text.translate(dict.fromkeys(map(ord, "/:|\u2028\u2029"))) for text in HOSTILE]
+    for name, text in zip(names, HOSTILE, strict=True):
+        # Past the rules for names and addresses, as by somebody who writes to the store.
+        parameters = {text: {"type": "string", "description": text}}
+        spec = {"inputs": parameters, "outputs": parameters}
+        service = {"name": name, "address": text, "spec": spec}
+        manager.backend.define(SERVICE, name, service)
+        call = {"name": name, "service": name}
+        flow = {"name": name, "spec": {**spec, "services": [call], "operations": {text: text}}}
+        manager.backend.define(WORKFLOW, name, flow)
+        gone = {"name": f"gone {name}", "spec": {"services": [call | {"service": f"no {name}"}]}}
+        manager.backend.define(WORKFLOW, f"gone {name}", gone)
+        [event] = services.send([Wanted(name, {text: text}, f"event {name}")])
+        assert isinstance(event, Process)
+
+    page.goto("/services")
+    links = page.eval_on_selector_all("tbody a[data-row]", "links => links.map(a => a.href)")
+    assert len(links) == 2 * len(HOSTILE)
+    for address in ["/services", *links]:
+        page.goto(address)
+        expect(page.locator("h1")).to_have_count(1)
+        assert page.evaluate("window.__xss") is None
+        assert page.locator("iframe, object, embed, main script, main img").count() == 0
+    for name in names:
+        page.goto(f"/services/{segment(name)}")
+        assert page.locator(".card svg rect").count() == 1
+        expect(page.locator("tbody a[data-row]")).to_have_text(f"event {name}")
 
 
 def large(manager: Manager) -> int:

@@ -15,9 +15,12 @@ from starlette.requests import ClientDisconnect
 
 from pyworkflow import Manager
 from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.web import Scope, TokenFile, new_token
 from pyworkflow.web.limits import Limits
+from pyworkflow.web.sessions import COOKIE
+from tests.web.conftest import close
 from tests.web.served import Served, served
-from tests.web.world import HOST, client, make_manager, populate
+from tests.web.world import HOST, client, make_app, make_manager, populate
 
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 STREAMS = ("/api/events", "/live")
@@ -103,6 +106,119 @@ def test_a_reader_that_is_gone_leaves_nothing_behind(
     run(call)
     assert listening == [1]
     assert hub.listening == 0
+
+
+class Reader:
+    """One who reads a stream of an application that runs in this event loop.
+
+    Attributes:
+        status: Of the answer, once it has begun.
+        names: The names of the signals that were told.
+    """
+
+    def __init__(
+        self, app: Starlette, path: str, headers: dict[str, str], method: str = "GET"
+    ) -> None:
+        self.status = 0
+        self.names: list[str] = []
+        self.begun = asyncio.Event()
+        self._gone = asyncio.Event()
+        given = {"host": HOST, **headers}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        }
+        self.task = asyncio.create_task(app(scope, self._receive, self._send))
+
+    async def _receive(self) -> Any:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        for line in message.get("body", b"").splitlines():
+            if line.startswith(b"data: ") and b'"signal"' in line:
+                self.names.append(json.loads(line[6:])["event"]["signal"]["name"])
+        if message["type"] == "http.response.body":
+            self.begun.set()
+
+    async def leave(self) -> None:
+        self._gone.set()
+        await self.task
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_places_hold_for_streams_that_are_opened_at_once(
+    run: Run, manager: Manager, path: str
+) -> None:
+    app = make_app(manager, streams=2)
+
+    async def call() -> list[list[int]]:
+        seen: list[list[int]] = []
+        for _ in range(2):
+            readers = [Reader(app, path, {}) for _ in range(6)]
+            for reader in readers:
+                await reader.begun.wait()
+            seen.append(sorted(reader.status for reader in readers))
+            for reader in readers:
+                await reader.leave()
+        return seen
+
+    assert run(call) == [[200, 200, 503, 503, 503, 503]] * 2
+    close(app)
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_a_stream_tells_nothing_once_its_token_is_taken_away(
+    run: Run, manager: Manager, tmp_path: Path, path: str
+) -> None:
+    secret, token = new_token("me", [Scope.READ])
+    _, starter = new_token("me", [Scope.START])
+    file = tmp_path / "tokens"
+    file.write_text(token.line())
+    app = make_app(manager, TokenFile(file))
+    headers = {
+        "authorization": f"Bearer {secret}",
+        "cookie": f"{COOKIE}={app.state.site.sessions.open(token)}",
+    }
+    lines = ["", f"me start {token.digest}\n", f"{starter.line()}"]
+
+    async def call() -> None:
+        for line in lines:
+            file.write_text(token.line())
+            reader = Reader(app, path, headers)
+            await reader.begun.wait()
+            manager.signal_process("waiting", "before")
+            while not reader.names:
+                await asyncio.sleep(0)
+            file.write_text(line)
+            manager.signal_process("waiting", "after")
+            await reader.task
+            assert (reader.status, reader.names) == (200, ["before"])
+
+    run(call)
+    assert app.state.site.hub.listening == 0
+    close(app)
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_who_asks_for_the_head_of_a_stream_opens_none(run: Run, app: Starlette, path: str) -> None:
+    async def call() -> int:
+        reader = Reader(app, path, {}, "HEAD")
+        await reader.task
+        return reader.status
+
+    assert run(call) == 200
+    assert app.state.site.hub.listening == 0
 
 
 @pytest.fixture

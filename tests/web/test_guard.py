@@ -12,10 +12,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from pyworkflow import Manager
+from pyworkflow.cli.services import callback_host
 from pyworkflow.errors import InvalidRequestError
-from pyworkflow.web import Scope, TokenFile, Tokens, new_token
+from pyworkflow.web import Scope, TokenFile, Tokens, create_app, new_token
 from pyworkflow.web.endpoint import Endpoint
-from pyworkflow.web.server import check_bind, is_loopback
+from pyworkflow.web.server import check_bind, is_everywhere, is_loopback
 from pyworkflow.web.sessions import COOKIE
 from pyworkflow.web.tokens import digest, of_environment
 from tests.web.conftest import close
@@ -476,6 +477,70 @@ def test_tokens_of_the_environment() -> None:
         with pytest.raises(InvalidRequestError) as caught:
             of_environment(wrong)
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://flows.example.org", "flows.example.org"),
+        ("http://flows:8765/below/", "flows"),
+        ("http://[fd00::1]:8765", "[fd00::1]"),
+    ],
+)
+def test_callbacks_are_let_in_by_the_name_that_their_address_has(
+    run: Run, manager: Manager, url: str, name: str
+) -> None:
+    assert callback_host(url) == name
+    app = create_app(manager, hosts=[callback_host(url)])
+
+    async def call() -> str:
+        async with client(app, headers={"Host": url.split("/")[2]}) as http:
+            told: str = (await http.post("/callbacks/x.y", json={})).json()["detail"]
+            return told
+
+    # The token is looked at: the host was let in.
+    assert run(call) == "callback: is none of ours"
+    close(app)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "flows.example.org",
+        "ftp://flows.example.org",
+        "http://[::1",
+        "http://u:p@flows",
+        "http://flows/\nX: y",
+        "http://flöws",
+        "http://flows/?x",
+        "http://flows/#x",
+        "http://fl ows/",
+    ],
+)
+def test_an_address_that_nobody_can_call_back_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="callback URL"):
+        callback_host(url)
+
+
+def test_all_addresses_of_a_machine_are_none_to_call_back() -> None:
+    assert [h for h in ("0.0.0.0", "::", "", "127.0.0.1", "::1", "a.org") if is_everywhere(h)] == [
+        "0.0.0.0",
+        "::",
+        "",
+    ]
+
+
+def test_methods_that_are_none_are_counted_as_one(run: Run, guarded: Any) -> None:
+    app, _ = guarded
+
+    async def call() -> None:
+        async with client(app) as http:
+            for number in range(20):
+                assert (await http.request(f"X{number}", "/api/processes")).status_code == 401
+
+    run(call)
+    [requests] = [f for f in app.state.site.meters.families() if f.name.endswith("requests_total")]
+    assert {labels["method"] for _, labels, _ in requests.samples} == {"other"}
 
 
 def test_other_machines_are_served_only_with_tokens() -> None:

@@ -17,7 +17,7 @@ from pyworkflow.backend.base import Definition
 from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.errors import UnsupportedByBackendError
 from pyworkflow.services import Services
-from pyworkflow.web import create_app
+from pyworkflow.web import Limits, create_app
 from pyworkflow.worker import Worker
 from tests.services_kit import (
     LOOPBACK,
@@ -194,6 +194,19 @@ def test_what_is_no_json_object_is_refused(
 
 
 def test_other_methods_are_told_of(run: Run, app: Starlette) -> None:
+    async def allowed(method: str, path: str) -> str:
+        async with client(app) as http:
+            answer = await http.request(method, path)
+            assert answer.status_code == 405
+            return answer.headers["Allow"]
+
+    for method, path, there in (
+        ("OPTIONS", "/s", "GET, HEAD, POST"),
+        ("PUT", "/w/one", "DELETE, GET, HEAD"),
+        ("OPTIONS", "/e/one", "GET, HEAD, POST"),
+        ("HEAD", "/callbacks/x.y", "POST"),
+    ):
+        assert run(partial(allowed, method, path)) == there
     refused(delete(run, app, "/s"), 405)
     refused(delete(run, app, "/e/one"), 405)
     refused(post(run, app, "/s/one", {}), 405)
@@ -287,6 +300,19 @@ def test_who_waits_too_short_is_told_so(
     assert answer.json()["status"] == "open"
 
 
+def test_an_event_is_acknowledged_though_nobody_more_may_wait(
+    run: Run, manager: Manager, texts: dict[str, Listener]
+) -> None:
+    full = create_app(manager, services=Services(manager, LOOPBACK), limits=Limits(streams=0))
+
+    answer = post(run, full, "/e/process-text?wait=9", {"data": {"message": "a"}})
+
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "open"
+    assert manager.process_by_id(answer.json()["event_id"]).is_open
+    close(full)
+
+
 def test_an_idempotency_key_is_one_event(
     run: Run, app: Starlette, texts: dict[str, Listener], manager: Manager
 ) -> None:
@@ -317,7 +343,9 @@ def test_an_idempotency_key_is_one_event(
         ({"data": {"message": "a\0b"}}, "data"),
         ({"data": [1]}, "data"),
         ({"data": {"message": "a"}, "more": 1}, "more"),
-        ({"message": "a"}, "message"),
+        ({"message": 1}, "data"),
+        ({"text": "a"}, "data"),
+        ({"message": "a\0b"}, "data"),
     ],
 )
 def test_an_event_that_does_not_match_is_refused_by_field(
@@ -334,6 +362,19 @@ def test_an_event_that_does_not_match_is_refused_by_field(
     refused(answer, 422, field)
     assert histories(manager) == before
     assert sum(listener.connections for listener in texts.values()) == 0
+
+
+def test_data_without_its_envelope_is_taken_if_it_is_what_the_workflow_takes(
+    run: Run, app: Starlette, texts: dict[str, Listener], manager: Manager
+) -> None:
+    assert post(run, app, "/w", {"name": "any", "services": ["upper"]}).status_code == 201
+    answer = post(run, app, "/e/process-text", {"message": "a", "more": 1})
+
+    assert answer.status_code == 202
+    process = manager.process_by_id(answer.json()["event_id"])
+    assert process.input["data"] == {"message": "a"}
+    # Of a workflow that takes anything, this may be a mistake.
+    refused(post(run, app, "/e/any", {"message": "a"}), 422, "data")
 
 
 def test_what_is_not_there_is_not_found(run: Run, app: Starlette, manager: Manager) -> None:
@@ -358,6 +399,38 @@ def test_events_that_come_together_are_recorded_together(
 
     assert statuses == [202 if n % 3 else 422 for n in range(60)]
     assert len(manager.processes("services.event")) == 40
+
+
+def test_a_burst_of_events_is_refused_instead_of_kept_waiting(
+    run: Run, manager: Manager, texts: dict[str, Listener]
+) -> None:
+    small = create_app(
+        manager, services=Services(manager, LOOPBACK), limits=Limits(threads=1, events=3)
+    )
+    pool = small.state.site.pool
+
+    async def call() -> list[int]:
+        loop = asyncio.get_running_loop()
+        gate = asyncio.Event()
+        # The only thread is busy.
+        held = asyncio.create_task(
+            pool.run(lambda: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
+        )
+        async with client(small) as http:
+            body = {"data": {"message": "a"}}
+            asked = [asyncio.create_task(http.post("/e/process-text", json=body)) for _ in range(9)]
+            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            assert {task.result().status_code for task in done} == {503}
+            assert all(task.result().headers["Retry-After"] for task in done)
+            gate.set()
+            await held
+            return [(await task).status_code for task in asked]
+
+    statuses = run(call)
+
+    assert set(statuses) == {202, 503}
+    assert len(manager.processes("services.event")) == statuses.count(202) <= 4
+    close(small)
 
 
 # -- callbacks ---------------------------------------------------------------------------------------------------------------------

@@ -7,14 +7,15 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from pyworkflow.codec import Json
-from pyworkflow.errors import PayloadError
+from pyworkflow.errors import PayloadError, PyworkflowError
 from pyworkflow.process import Status
 from pyworkflow.services import Wanted
 from pyworkflow.services.view import EventView
 from pyworkflow.web.api.definitions import SVG
 from pyworkflow.web.api.processes import KEY, id_of_key
+from pyworkflow.web.bodies import converted
 from pyworkflow.web.endpoint import Call, Endpoint, json_response
-from pyworkflow.web.problems import problem_of
+from pyworkflow.web.problems import Problem, problem_of
 from pyworkflow.web.shapes import Done
 from pyworkflow.web.tokens import Scope
 from pyworkflow.web.waiting import last_look
@@ -51,9 +52,11 @@ class CallbackBody(Struct, forbid_unknown_fields=True):
 
 async def send(call: Call) -> Response:
     """Send an event to a workflow."""
-    body: EventBody = call.body
+    body: dict[str, Json] = call.body
     query: SendQuery = call.query
-    wanted = Wanted(str(call.request.path_params["id"]), body.data, id_of_key(call))
+    bare = "data" not in body
+    data = body if bare else converted(body, EventBody).data
+    wanted = Wanted(str(call.request.path_params["id"]), data, id_of_key(call), bare)
     try:
         process = await call.site.sender.send(wanted)
     except PayloadError as error:
@@ -61,13 +64,17 @@ async def send(call: Call) -> Response:
     ack = EventAck(str(process.id), process.started, process.status.value)
     if query.wait <= 0 and process.status is Status.OPEN:
         return json_response(ack, 202)
-    seen = await last_look(
-        call,
-        ack.event_id,
-        query.wait,
-        lambda: call.run(call.site.services.view, ack.event_id),
-        lambda seen: seen.status != Status.OPEN,
-    )
+    try:
+        seen = await last_look(
+            call,
+            ack.event_id,
+            query.wait,
+            lambda: call.run(call.site.services.view, ack.event_id),
+            lambda seen: seen.status != Status.OPEN,
+        )
+    except (Problem, PyworkflowError):
+        # It is recorded, whatever is in the way of waiting for it: a refusal would have it sent again.
+        return json_response(ack, 202)
     told = EventAck(seen.event_id, seen.ack_date, seen.status, seen.outputs, seen.reason)
     return json_response(told, 202 if seen.status == Status.OPEN else 200)
 
@@ -113,6 +120,7 @@ ENDPOINTS = [
         summary="Send an event to a workflow of services, and wait for what comes out if asked to.",
         query=SendQuery,
         body=EventBody,
+        taken=dict[str, Json],
         returns=EventAck,
         status=202,
         also=200,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyworkflow.clock import Clock, SystemClock
@@ -266,7 +266,9 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         )
         self.running[task_id] = task
         self.records[task_id] = task.record
-        self._listen(task, self._broker.register)
+        topics = task.template.topics
+        for topic in (None,) if topics is None else topics:
+            task.listen(topic)
         if self._broker.is_heard:
             tell(self._broker, task.event_source, TaskExecState.BEGIN, task.inputs)
         if len(self.plan.parents[task_id]) > 1:
@@ -280,16 +282,10 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self._joining[task.template.uid] = task
         self._tell_of_parents(task, list(task.unheard))
 
-    def _listen(self, task: TukioTask, call: Callable[[Any, str | None], None]) -> None:
-        topics = task.template.topics
-        for topic in (None,) if topics is None else topics:
-            call(task.data_received, topic)
-
     def task_ended(self, task: TukioTask) -> None:
         """Take notice that a task has ended."""
         self.running.pop(task.template.uid, None)
         self._joining.pop(task.template.uid, None)
-        self._listen(task, self._broker.unregister)
         if self.done():
             return
         if self._closing is not None:
@@ -316,9 +312,14 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.flow.end(step, record.outcome(), record.next)
         if not told:
             tell_of_end(self._broker, self.source, record)
-        alone = unfinished - self.flow.unfinished == 1
-        for task in list(self._joining.values()):
-            self._tell_of_parents(task, [record.task] if alone else list(task.unheard))
+        if unfinished - self.flow.unfinished == 1:
+            for child in self.plan.children[record.task]:
+                if (task := self._joining.get(child)) is not None:
+                    self._tell_of_parents(task, [record.task])
+        else:
+            # Others ended with it: those that cannot begin any more.
+            for task in list(self._joining.values()):
+                self._tell_of_parents(task, list(task.unheard))
 
     def _tell_of_parents(self, task: TukioTask, parents: Iterable[str]) -> None:
         """Let a running task have what other parents gave, and know of those that never will give anything."""
@@ -373,6 +374,8 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.end = self._clock.now()
         if self._timer is not None:
             self._timer.cancel()
+        for task in list(self.running.values()):
+            task.cancel()
         if state is FutureState.finished:
             self._tell(WorkflowExecState.END)
             self.set_result(self.records)

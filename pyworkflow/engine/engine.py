@@ -212,6 +212,9 @@ class Engine:
     async def _run(self, workflow: Workflow) -> None:
         try:
             await self._runner.begin(workflow)
+        except asyncio.CancelledError:
+            workflow.cancel()
+            raise
         except BaseException:
             self._drop(workflow)
             raise
@@ -276,7 +279,7 @@ class Engine:
         workflow = self._new(template, uid)
         try:
             restore(workflow, report)
-        except RescueError:
+        except BaseException:
             self._drop(workflow)
             raise
         await self._run(workflow)
@@ -324,8 +327,12 @@ class Engine:
             return
         self._stopping = True
         self._durable.leave()
+        tasks = [task for workflow in self.instances for task in workflow.running.values()]
         for workflow in self.instances:
             workflow.abandon()
+        # The next engine is not to begin them while they still run here.
+        if others := set(tasks) - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await self._close()
 
     async def __aenter__(self) -> Self:
@@ -337,10 +344,15 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            await self.stop()
-        else:
+        if kind is not None:
             await self.close()
+            return
+        try:
+            await self.stop()
+        except BaseException:
+            # Canceled while it waited: as in the block.
+            await self.close()
+            raise
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()

@@ -198,15 +198,22 @@ class TukioTask(asyncio.Task[Any]):
     def timeout(self) -> None:
         """Cancel it, because its time is over."""
         self.timed_out = True
-        self.cancel()
+        self.end()
 
     def suspend(self) -> None:
         """Cancel it, to be run again from its beginning."""
         self.suspending = True
-        self.cancel()
+        self.end()
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it: it ends when it has heard of that."""
+        if self.workflow is not None and not self.get_loop().is_running():
+            # That is what `asyncio.run` does with all tasks when it ends.
+            self.workflow.runner.loop_ends()
+        return self.end(msg)
+
+    def end(self, msg: Any = None) -> bool:
+        """Cancel it, for the engine."""
         if not self._entered and not self.done():
             # What has not begun to run will not be able to say how it ended.
             self._entered = True

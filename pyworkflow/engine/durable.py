@@ -21,6 +21,7 @@ from pyworkflow.decision import CancelProcess, CompleteProcess, FailProcess
 from pyworkflow.engine.compiled import YEARS, activity_name
 from pyworkflow.engine.decider import EngineWorkflow, event_of, process_input, template_of
 from pyworkflow.engine.notes import Notes
+from pyworkflow.engine.pool import post
 from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.recorded import begun, ended, result_of
 from pyworkflow.engine.states import FutureState
@@ -76,6 +77,8 @@ class DurableRunner:
         self._owned = isinstance(backend, str)
         self._backend = connect(backend) if isinstance(backend, str) else backend
         if Capability.FEED not in self._backend.capabilities:
+            if self._owned:
+                self._backend.close()
             raise UnsupportedByBackendError(f"the {self._backend.name} backend has no feed")
         self._manager = Manager(self._backend, [EngineWorkflow])
         self._lease = lease
@@ -141,7 +144,9 @@ class DurableRunner:
 
     def closed(self, workflow: Workflow, state: FutureState) -> None:
         """Record that a workflow was canceled, if that is not where this came from."""
-        if workflow.uid in self._recorded:
+        if self._leaving:
+            workflow.abandon()
+        elif workflow.uid in self._recorded:
             workflow.conclude(state)
         elif workflow.uid not in self._starting:
             self._notes.record(partial(self._manager.cancel_process, workflow.uid))
@@ -364,8 +369,14 @@ class DurableRunner:
         """Leave all to the next engine, at once: nothing can run here any more. May be called in any thread."""
         self._leaving = True
         self._notes.close()
-        if self._threads is not None:
+        if self._threads is not None and not self._threads.stopping:
             self._threads.stop()
+            post(self._threads.loop, self._abandon)
+
+    def _abandon(self) -> None:
+        """Have nobody wait for what nothing is heard of any more."""
+        for workflow in list(self._workflows.values()):
+            workflow.abandon()
 
     async def stop(self) -> None:
         """Send what is finished, give back what is not, and end."""

@@ -259,11 +259,13 @@ class Engine:
                 report, all workflows of this engine's name on the backend are resumed.
 
         Returns:
-            The workflows that this engine did not follow before; of a report, the one workflow, or None if the engine is stopping.
+            The workflows that this engine did not follow before; of a report, the one workflow, or None if it is over on the backend, or
+            the engine is stopping.
 
         Raises:
             RescueError: The report is none of this template, its first task had never begun, or the workflow runs here.
-            TemplateError: The template cannot run.
+            TemplateError: The template cannot run; without a report, that of one process on the backend. The others are followed.
+            UnknownTaskName: It has a task that is not registered; likewise.
             UnknownProcessError: The backend does not have the workflow of the report.
         """
         if template is None or report is None:

@@ -47,6 +47,9 @@ class Threads:
         hear: Called in the loop with what was recorded.
         lost: Called in any thread when the loop is found closed.
 
+    Attributes:
+        stopping: Whether it is to end.
+
     Raises:
         BackendUnavailableError: The feed cannot be read.
     """
@@ -67,7 +70,7 @@ class Threads:
         self._hear = hear
         self._lost = lost
         self._report: Report | None = None
-        self._stopping = False
+        self.stopping = False
         self._listener = Listener(manager.backend, self._tell, _End(manager.backend))
         self._worker = Worker(
             manager, category=category, concurrency=AT_ONCE, pool=self._pool, lease=lease
@@ -87,7 +90,7 @@ class Threads:
 
     def stop(self) -> None:
         """Send what is finished, give back what is not, and end."""
-        self._stopping = True
+        self.stopping = True
         self._listener.stop()
         # The first time it would wait for what still runs.
         self._worker.stop()
@@ -101,7 +104,7 @@ class Threads:
         try:
             run()
         except BackendUnavailableError as error:
-            if not self._stopping:
+            if not self.stopping:
                 log.error("an engine has lost its backend: %s", error)
 
     def _pool(self, manager: Manager, size: int, report: Report) -> Pool:

@@ -85,6 +85,15 @@ async def _forgotten(backend: MemoryBackend) -> None:
     await begun(Engine(backend=backend, lease=3600))
 
 
+async def _watched(backend: MemoryBackend) -> None:
+    async def watch(workflow: Workflow) -> None:
+        await workflow
+
+    watching = asyncio.create_task(watch(await begun(Engine(backend=backend, lease=3600))))
+    await asyncio.sleep(0)
+    assert not watching.done()
+
+
 async def _interrupted_at_the_end(backend: MemoryBackend) -> None:
     async def block() -> None:
         async with Engine(backend=backend, lease=3600) as engine:
@@ -97,7 +106,7 @@ async def _interrupted_at_the_end(backend: MemoryBackend) -> None:
     await asyncio.wait([task])
 
 
-@pytest.mark.parametrize("end", [_forgotten, _interrupted_at_the_end])
+@pytest.mark.parametrize("end", [_forgotten, _watched, _interrupted_at_the_end])
 def test_what_a_loop_that_ends_cancels_is_left_to_the_next_engine(end: Any) -> None:
     async def again() -> None:
         stage.gates["b"].set()

@@ -131,7 +131,8 @@ def get_broker(loop: asyncio.AbstractEventLoop | None = None) -> Broker:
 
 
 class _Listening(Protocol):
-    def data_received(self, event: Event) -> None: ...
+    def listen(self, topic: str | None) -> None: ...
+    def unlisten(self, topic: str | None) -> None: ...
 
 
 class TopicManager:
@@ -148,12 +149,12 @@ class TopicManager:
     @staticmethod
     def subscribe(topic: str | None = None) -> None:
         """Have the running task listen to a topic."""
-        get_broker().register(_current().data_received, topic)
+        _current().listen(topic)
 
     @staticmethod
     def unsubscribe(topic: str | None = None) -> None:
         """Have the running task listen to a topic no more."""
-        get_broker().unregister(_current().data_received, topic)
+        _current().unlisten(topic)
 
     def __enter__(self) -> None:
         self.subscribe(self.topic)
@@ -169,7 +170,7 @@ class TopicManager:
 
 def _current() -> _Listening:
     task: Any = asyncio.current_task()
-    if not hasattr(task, "data_received"):
+    if not hasattr(task, "unlisten"):
         raise RuntimeError("no task of a workflow is running here")
     listening: _Listening = task
     return listening

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from pyworkflow.codec import Json, decode, encode
 from pyworkflow.decision import Decision, ScheduleActivity
+from pyworkflow.engine.compiled import YEARS
 from pyworkflow.engine.errors import TemplateError
 from pyworkflow.engine.event import Event, EventSource
 from pyworkflow.engine.template import WorkflowTemplate
@@ -23,6 +24,7 @@ class EngineWorkflow(Workflow):
     """The type of all these processes: each brings its template in its input, so that no later version reaches it."""
 
     name = "engine"
+    timeout = YEARS
 
     def decide(self, process: Process) -> list[Decision]:
         """Return what the graph of the template does next, in the category of the process."""
@@ -56,7 +58,14 @@ def process_input(template: WorkflowTemplate, event: Event) -> Json:
 
 
 def template_of(process: Process) -> WorkflowTemplate:
-    """Return the template that a process was started with."""
+    """Return the template that a process was started with.
+
+    Raises:
+        TemplateError: Its input does not hold one that can be read, and an event.
+    """
+    given = process.input
+    if not isinstance(given, dict) or not given.keys() >= {"template", "event"}:
+        raise TemplateError(f"process {process.id!r}", "was started without a template")
     return WorkflowTemplate.from_dict(process.input["template"])
 
 

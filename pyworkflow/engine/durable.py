@@ -10,26 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
+from functools import partial
 from typing import Any
 
 from pyworkflow.backend.base import Backend, Capability, FeedEntry
-from pyworkflow.backend.listener import Listener
 from pyworkflow.backend.registry import connect
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.clock import to_instant
 from pyworkflow.decision import CancelProcess, CompleteProcess, FailProcess
 from pyworkflow.engine.compiled import YEARS, activity_name
 from pyworkflow.engine.decider import EngineWorkflow, event_of, process_input, template_of
-from pyworkflow.engine.pool import LoopPool, post
+from pyworkflow.engine.notes import Notes
+from pyworkflow.engine.pool import post
 from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.recorded import begun, ended, result_of
 from pyworkflow.engine.states import FutureState
 from pyworkflow.engine.template import WorkflowTemplate
+from pyworkflow.engine.threads import Threads
 from pyworkflow.engine.workflow import Workflow
 from pyworkflow.errors import (
     BackendUnavailableError,
-    ProcessClosedError,
+    InvalidRequestError,
     PyworkflowError,
     UnsupportedByBackendError,
 )
@@ -48,31 +49,13 @@ from pyworkflow.process import Process
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask
 from pyworkflow.values import check_name
-from pyworkflow.worker import Worker
-from pyworkflow.worker.pools import Pool, Report
 
 log = logging.getLogger("pyworkflow.engine")
-
-AT_ONCE = 10_000
-"""Tasks that run at a time, at most; they share a thread."""
 
 SUSPEND, RESUME = "engine.suspend", "engine.resume"
 """The signals that record the two."""
 
 Adopt = Callable[[WorkflowTemplate, str], Workflow]
-
-
-class _End:
-    """Begins at the end of the feed and is not kept: what was before is read from the histories."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def load(self) -> int:
-        return self._backend.feed_end()
-
-    def save(self, cursor: int) -> None:
-        pass
 
 
 class DurableRunner:
@@ -94,6 +77,8 @@ class DurableRunner:
         self._owned = isinstance(backend, str)
         self._backend = connect(backend) if isinstance(backend, str) else backend
         if Capability.FEED not in self._backend.capabilities:
+            if self._owned:
+                self._backend.close()
             raise UnsupportedByBackendError(f"the {self._backend.name} backend has no feed")
         self._manager = Manager(self._backend, [EngineWorkflow])
         self._lease = lease
@@ -108,13 +93,8 @@ class DurableRunner:
         self._starting: set[str] = set()
         self._early: list[tuple[Workflow, ActivityTask]] = []
         self._leaving = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._worker: Worker | None = None
-        self._listener: Listener | None = None
-        self._report: Report | None = None
-        self._thread: Thread | None = None
-        # One thread, so that notes are recorded in the order in which they were made.
-        self._notes = ThreadPoolExecutor(1, "pyworkflow-engine-notes")
+        self._threads: Threads | None = None
+        self._notes = Notes(self._backend)
         self._jobs: set[asyncio.Future[Any]] = set()
 
     # -- what workflows tell --------------------------------------------------------------------------------------------------------
@@ -133,11 +113,17 @@ class DurableRunner:
         )
         self._follow(workflow)
         self._starting.add(workflow.uid)
-        try:
-            await asyncio.to_thread(self._start_process, template, process)
-        finally:
-            self._starting.discard(workflow.uid)
-        workflow.close_if_idle()
+        starting = self._job(asyncio.to_thread(self._start_process, template, process))
+        starting.add_done_callback(partial(self._started, workflow))
+        # Who asked for it may be canceled, the thread cannot: it is followed in any case.
+        await asyncio.shield(starting)
+
+    def _started(self, workflow: Workflow, starting: asyncio.Future[None]) -> None:
+        self._starting.discard(workflow.uid)
+        if starting.cancelled() or starting.exception() is not None:
+            workflow.conclude(FutureState.cancelled)
+        else:
+            workflow.close_if_idle()
 
     def _start_process(self, template: WorkflowTemplate, process: Process) -> None:
         for name in {activity_name(task.name) for task in template.tasks} - self._registered:
@@ -154,32 +140,21 @@ class DurableRunner:
     def suspended(self, workflow: Workflow) -> None:
         """Record that a workflow is suspended, or resumed. What was begun stays with this engine."""
         signal = RESUME if workflow.committed else SUSPEND
-        self._note(self._manager.signal_process, workflow.uid, signal)
+        self._notes.record(partial(self._manager.signal_process, workflow.uid, signal))
 
     def closed(self, workflow: Workflow, state: FutureState) -> None:
         """Record that a workflow was canceled, if that is not where this came from."""
-        if workflow.uid in self._recorded:
+        if self._leaving:
+            workflow.abandon()
+        elif workflow.uid in self._recorded:
             workflow.conclude(state)
         elif workflow.uid not in self._starting:
-            self._note(self._manager.cancel_process, workflow.uid)
-
-    def _note(self, call: Callable[..., object], *args: object) -> None:
-        if self._loop is not None:
-            job = self._loop.run_in_executor(self._notes, call, *args)
-            self._jobs.add(job)
-            job.add_done_callback(self._noted)
-
-    def _noted(self, job: asyncio.Future[Any]) -> None:
-        self._jobs.discard(job)
-        error = None if job.cancelled() else job.exception()
-        # One that is closed has told so, or will.
-        if error is not None and not isinstance(error, ProcessClosedError):
-            log.error("what became of a workflow could not be recorded: %s", error)
+            self._notes.record(partial(self._manager.cancel_process, workflow.uid))
 
     def _give(self, lease: ActivityTask, result: ActivityResult | None) -> None:
         # What an engine leaves behind is given back when its worker ends.
-        if self._report is not None and not self._leaving:
-            self._report(lease, result)
+        if self._threads is not None and not self._leaving:
+            self._threads.give(lease, result)
 
     # -- what the backend tells -----------------------------------------------------------------------------------------------------
 
@@ -221,13 +196,8 @@ class DurableRunner:
         if not again:
             workflow.begin_task(key.step, event)
 
-    def _tell(self, entries: list[FeedEntry]) -> None:
-        """Pass entries of the feed on, in the thread that follows it."""
-        own = [entry for entry in entries if entry.workflow == EngineWorkflow.name]
-        if own and self._loop is not None:
-            post(self._loop, self._hear, own)
-
     def _hear(self, entries: list[FeedEntry]) -> None:
+        """Take notice of what the feed tells."""
         for entry in entries:
             if entry.process_id in self._adopting:
                 self._adopting[entry.process_id].append(entry)
@@ -245,6 +215,7 @@ class DurableRunner:
                     workflow.records[key.step] = begun(workflow, event, key.step)
             case ActivityEvent(activity_execution=execution):
                 if (key := read_key(execution.id)) is not None:
+                    self._call_off(workflow, key.step)
                     workflow.settle(ended(workflow, event, key.step), told=told)
             case SignalEvent(signal=signal) if told and signal.name in (SUSPEND, RESUME):
                 workflow.committed = signal.name == RESUME
@@ -259,6 +230,15 @@ class DurableRunner:
             case _:
                 pass
 
+    def _call_off(self, workflow: Workflow, task: str) -> None:
+        """Cancel a task that still runs here though it has ended for the backend: others have done it, or somebody has said how it ends."""
+        running = workflow.running.get(task)
+        if running is not None:
+            lease = self._leases.get(workflow.uid, {}).pop(task, None)
+            if lease is not None:
+                self._give(lease, None)
+            running.end()
+
     def _close(self, workflow: Workflow, state: FutureState) -> None:
         self._recorded.add(workflow.uid)
         workflow.close(state)
@@ -269,12 +249,22 @@ class DurableRunner:
     # -- taking over ----------------------------------------------------------------------------------------------------------------
 
     async def rescue(self) -> list[Workflow]:
-        """Follow all open processes of this name; return those that were taken over, and not returned before."""
+        """Follow all open processes of this name; return those that were taken over, and not returned before.
+
+        Raises:
+            PyworkflowError: One of them cannot be followed; all others are.
+        """
         self._start()
         found = await asyncio.to_thread(self._manager.processes, EngineWorkflow)
+        failures = list[PyworkflowError]()
         for process in found:
             if process.category == self.category:
-                await self.take_over(str(process.id))
+                try:
+                    await self.take_over(str(process.id))
+                except PyworkflowError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         # The worker may have been handed tasks of some of them meanwhile.
         taken, self._taken = self._taken, []
         return taken
@@ -305,7 +295,8 @@ class DurableRunner:
             del self._adopting[uid], self._taking[uid]
         for entry in meanwhile:
             self._take(workflow, entry.event)
-        self._taken.append(workflow)
+        # Those that are over are not waited for, and nobody may ever ask.
+        self._taken = [*(taken for taken in self._taken if not taken.done()), workflow]
         return workflow
 
     def _restored(self, process: Process) -> Workflow:
@@ -321,66 +312,77 @@ class DurableRunner:
         return workflow
 
     async def _adopt_for(self, lease: ActivityTask) -> None:
-        try:
-            workflow = await self.take_over(str(lease.process_id))
-        except PyworkflowError as error:
-            # Kept, so that it does not come again: the next engine of the name may know what this one does not.
-            log.error("process %s cannot be followed: %s", lease.process_id, error)
-            return
+        backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
+        while True:
+            try:
+                workflow = await self.take_over(str(lease.process_id))
+                break
+            except BackendUnavailableError as error:
+                if self._backend.closed or self._leaving:
+                    return
+                log.warning("process %s cannot be followed yet: %s", lease.process_id, error)
+                await asyncio.sleep(backoff.pause())
+            except PyworkflowError as error:
+                # Kept, so that it does not come again: the next engine of the name may know what this one does not.
+                log.error("process %s cannot be followed: %s", lease.process_id, error)
+                return
         if workflow is None:
             self._give(lease, None)
         else:
             self._begin_task(workflow, lease)
 
-    def _job(self, work: Awaitable[None]) -> None:
+    def _job(self, work: Awaitable[None]) -> asyncio.Future[None]:
         job = asyncio.ensure_future(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        return job
 
     # -- its threads ----------------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Begin to work and to follow. Does nothing if it has begun."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._worker = Worker(
+        """Begin to work and to follow. Does nothing if it has begun.
+
+        Raises:
+            InvalidRequestError: It has, in another event loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self._threads is None:
+            threads = Threads(
                 self._manager,
-                category=self.category,
-                concurrency=AT_ONCE,
-                pool=self._pool,
-                lease=self._lease,
+                self.category,
+                self._lease,
+                loop,
+                begin=self._begin_tasks,
+                hear=self._hear,
+                lost=self.loop_ends,
             )
-            self._listener = Listener(self._backend, self._tell, _End(self._backend))
-            self._thread = Thread(target=self._work, args=(self._worker.run,), daemon=True)
-            self._thread.start()
-            # It may sit in a poll for a second when the engine ends, and is not waited for.
-            Thread(target=self._work, args=(self._listener.run,), daemon=True).start()
-
-    def _work(self, run: Callable[[], None]) -> None:
-        try:
-            run()
-        except BackendUnavailableError as error:
-            if not self._leaving:
-                log.error("an engine has lost its backend: %s", error)
-
-    def _pool(self, manager: Manager, size: int, report: Report) -> Pool:
-        assert self._loop is not None  # noqa: S101 - the worker was started by `_start`
-        self._report = report
-        return LoopPool(manager, size, report, self._loop, self._begin_tasks)
+            threads.start()
+            self._threads = threads
+        elif self._threads.loop is not loop:
+            raise InvalidRequestError(f"engine {self.category!r}", "belongs to another event loop")
 
     def leave(self) -> None:
         """Take no more notice of what becomes of the workflows: another engine will."""
         self._leaving = True
 
+    def loop_ends(self) -> None:
+        """Leave all to the next engine, at once: nothing can run here any more. May be called in any thread."""
+        self._leaving = True
+        self._notes.close()
+        if self._threads is not None and not self._threads.stopping:
+            self._threads.stop()
+            post(self._threads.loop, self._abandon)
+
+    def _abandon(self) -> None:
+        """Have nobody wait for what nothing is heard of any more."""
+        for workflow in list(self._workflows.values()):
+            workflow.abandon()
+
     async def stop(self) -> None:
         """Send what is finished, give back what is not, and end."""
-        self._leaving = True
-        if self._worker is not None and self._listener is not None and self._thread is not None:
-            self._listener.stop()
-            # The first time it would wait for what still runs.
-            self._worker.stop()
-            self._worker.stop()
-            await asyncio.to_thread(self._thread.join)
-        await asyncio.to_thread(self._notes.shutdown)
+        self.loop_ends()
+        if self._threads is not None:
+            await asyncio.to_thread(self._threads.join)
+        await asyncio.to_thread(self._notes.join)
         if self._owned:
             await asyncio.to_thread(self._backend.close)

@@ -212,6 +212,9 @@ class Engine:
     async def _run(self, workflow: Workflow) -> None:
         try:
             await self._runner.begin(workflow)
+        except asyncio.CancelledError:
+            workflow.cancel()
+            raise
         except BaseException:
             self._drop(workflow)
             raise
@@ -256,11 +259,13 @@ class Engine:
                 report, all workflows of this engine's name on the backend are resumed.
 
         Returns:
-            The workflows that this engine did not follow before; of a report, the one workflow, or None if the engine is stopping.
+            The workflows that this engine did not follow before; of a report, the one workflow, or None if it is over on the backend, or
+            the engine is stopping.
 
         Raises:
             RescueError: The report is none of this template, its first task had never begun, or the workflow runs here.
-            TemplateError: The template cannot run.
+            TemplateError: The template cannot run; without a report, that of one process on the backend. The others are followed.
+            UnknownTaskName: It has a task that is not registered; likewise.
             UnknownProcessError: The backend does not have the workflow of the report.
         """
         if template is None or report is None:
@@ -276,7 +281,7 @@ class Engine:
         workflow = self._new(template, uid)
         try:
             restore(workflow, report)
-        except RescueError:
+        except BaseException:
             self._drop(workflow)
             raise
         await self._run(workflow)
@@ -324,8 +329,12 @@ class Engine:
             return
         self._stopping = True
         self._durable.leave()
+        tasks = [task for workflow in self.instances for task in workflow.running.values()]
         for workflow in self.instances:
             workflow.abandon()
+        # The next engine is not to begin them while they still run here.
+        if others := set(tasks) - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await self._close()
 
     async def __aenter__(self) -> Self:
@@ -337,10 +346,15 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            await self.stop()
-        else:
+        if kind is not None:
             await self.close()
+            return
+        try:
+            await self.stop()
+        except BaseException:
+            # Canceled while it waited: as in the block.
+            await self.close()
+            raise
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()

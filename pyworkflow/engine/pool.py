@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from pyworkflow.manager import Manager
 from pyworkflow.task import ActivityTask
@@ -11,11 +10,14 @@ from pyworkflow.worker.pools import Pool, Report
 Begin = Callable[[Sequence[ActivityTask]], None]
 
 
-def post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
-    """Have a loop call something, from another thread. Nothing happens if it is closed."""
-    # A loop that is closed meanwhile says so in the same way as one that was before.
-    with suppress(RuntimeError):
+def post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> bool:
+    """Have a loop call something, from another thread. Return False if it is closed."""
+    try:
         loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        # A loop that is closed meanwhile says so in the same way as one that was before.
+        return False
+    return True
 
 
 class LoopPool(Pool):
@@ -27,6 +29,7 @@ class LoopPool(Pool):
         report: Called with each task and its result.
         loop: The event loop.
         begin: What takes them there.
+        lost: Called if the loop is closed.
     """
 
     def __init__(
@@ -36,14 +39,17 @@ class LoopPool(Pool):
         report: Report,
         loop: asyncio.AbstractEventLoop,
         begin: Begin,
+        lost: Callable[[], None],
     ) -> None:
         super().__init__(manager, size, report)
         self._loop = loop
         self._begin = begin
+        self._lost = lost
 
     def submit(self, tasks: Sequence[ActivityTask]) -> None:
         """Hand tasks on."""
-        post(self._loop, self._begin, tasks)
+        if not post(self._loop, self._begin, tasks):
+            self._lost()
 
     def waiting(self) -> bool:
         """Tell that no task waits for another."""

@@ -11,11 +11,18 @@ from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFaile
 
 def result_of(record: TaskRecord) -> ActivityResult:
     """Return the result of an activity that the end of a task is."""
-    if record.state is FutureState.exception:
+    kind = _result_type(record)
+    if kind is ActivityFailed:
         return ActivityFailed(record.error, record.envelope(), record.error_type)
-    if record.state is FutureState.cancelled:
+    if kind is ActivityCanceled:
         return ActivityCanceled(record.envelope())
     return ActivityCompleted(record.envelope())
+
+
+def _result_type(record: TaskRecord) -> type[ActivityResult]:
+    if record.state is FutureState.exception:
+        return ActivityFailed
+    return ActivityCanceled if record.state is FutureState.cancelled else ActivityCompleted
 
 
 def begun(workflow: Workflow, event: ActivityStartedEvent, task: str) -> TaskRecord:
@@ -28,7 +35,8 @@ def begun(workflow: Workflow, event: ActivityStartedEvent, task: str) -> TaskRec
 def ended(workflow: Workflow, event: ActivityEvent, task: str) -> TaskRecord:
     """Return what is known of a task that has ended: here, or by what a history says of it."""
     known = workflow.records.get(task)
-    if known is not None and known.is_over:
+    # A backend may have refused what a task returned, and have made a failure of it.
+    if known is not None and known.is_over and type(event.result) is _result_type(known):
         return known
     execution = event.activity_execution
     given = event_of(execution.input, workflow.template.uid, workflow.uid)

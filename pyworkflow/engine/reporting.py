@@ -38,7 +38,8 @@ def uid_of(told: Mapping[str, Any]) -> str:
     Raises:
         RescueError: It tells none.
     """
-    uid = told.get("exec", {}).get("id")
+    given: object = told.get("exec")
+    uid = given.get("id") if isinstance(given, Mapping) else None
     if not isinstance(uid, str):
         raise RescueError("?", "the report does not tell its id")
     return uid
@@ -57,7 +58,7 @@ def restore(workflow: Workflow, told: Mapping[str, Any]) -> None:
             for task in told["tasks"]
             if task["exec"] is not None
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RescueError(workflow.uid, f"the report cannot be read: {error!r}") from error
     if strange := sorted(tasks.keys() - workflow.plan.tasks.keys()):
         raise RescueError(workflow.uid, f"the template lacks task {strange[0]!r}")

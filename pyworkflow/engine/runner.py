@@ -26,6 +26,10 @@ class Runner(Protocol):
         """Have it end: it was canceled, or its time is over, and none of its tasks runs."""
         ...
 
+    def loop_ends(self) -> None:
+        """Take notice that the event loop is brought to its end: what is canceled from now on is not over."""
+        ...
+
 
 class LoopRunner:
     """Decides in the loop, at once, by the rules of the graph. Nothing is recorded but what the workflow itself keeps."""
@@ -52,3 +56,6 @@ class LoopRunner:
     def closed(self, workflow: Workflow, state: FutureState) -> None:
         """Have it end at once."""
         workflow.conclude(state)
+
+    def loop_ends(self) -> None:
+        """Do nothing: all that there is ends with the loop."""

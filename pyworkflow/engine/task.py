@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class TukioTask(asyncio.Task[Any]):
         "_function",
         "_queue",
         "_timer",
+        "_topics",
         "event",
         "holder",
         "next",
@@ -95,17 +97,19 @@ class TukioTask(asyncio.Task[Any]):
         self._entered = False
         self._queue: asyncio.Queue[Event] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        holder, self._function = TaskRegistry.get(template.name)
-        if holder is not None:
-            self._hold(holder)
+        self._topics: dict[str | None, int] = {}
+        self._prepare()
         uid = getattr(self.holder, "uid", None) or new_id()
         self.record = TaskRecord(template.uid, uid, event.freeze(), clock.now())
         super().__init__(self._run(), loop=loop)
         if template.timeout is not None:
             self._timer = loop.call_later(template.timeout, self.timeout)
 
-    def _hold(self, holder: Callable[[Mapping[str, Any]], Any]) -> None:
+    def _prepare(self) -> None:
         try:
+            holder, self._function = TaskRegistry.get(self.template.name)
+            if holder is None:
+                return
             self.holder = holder(deepcopy(self.template.config))
             if isinstance(getattr(self.holder, "queue", None), asyncio.Queue):
                 self._queue = self.holder.queue
@@ -157,6 +161,28 @@ class TukioTask(asyncio.Task[Any]):
         """Put an event into the queue."""
         self.queue.put_nowait(event)
 
+    def listen(self, topic: str | None) -> None:
+        """Have what is dispatched to a topic, or anything at all, put into the queue: until `unlisten` is called as often, or its end."""
+        if topic not in self._topics:
+            get_broker(self.get_loop()).register(self.data_received, topic)
+        self._topics[topic] = self._topics.get(topic, 0) + 1
+
+    def unlisten(self, topic: str | None) -> None:
+        """Take a `listen` back.
+
+        Raises:
+            KeyError: There is none.
+        """
+        self._topics[topic] -= 1
+        if not self._topics[topic]:
+            self._turn_deaf(topic)
+
+    def _turn_deaf(self, topic: str | None) -> None:
+        del self._topics[topic]
+        # The task itself may have been there before.
+        with suppress(KeyError):
+            get_broker(self.get_loop()).unregister(self.data_received, topic)
+
     def dispatch_progress(self, data: Json, event_type: str | None = None) -> None:
         """Tell those who listen to the topics of messages how it comes on.
 
@@ -172,15 +198,22 @@ class TukioTask(asyncio.Task[Any]):
     def timeout(self) -> None:
         """Cancel it, because its time is over."""
         self.timed_out = True
-        self.cancel()
+        self.end()
 
     def suspend(self) -> None:
         """Cancel it, to be run again from its beginning."""
         self.suspending = True
-        self.cancel()
+        self.end()
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it: it ends when it has heard of that."""
+        if self.workflow is not None and not self.get_loop().is_running():
+            # That is what `asyncio.run` does with all tasks when it ends.
+            self.workflow.runner.loop_ends()
+        return self.end(msg)
+
+    def end(self, msg: Any = None) -> bool:
+        """Cancel it, for the engine."""
         if not self._entered and not self.done():
             # What has not begun to run will not be able to say how it ended.
             self._entered = True
@@ -188,7 +221,7 @@ class TukioTask(asyncio.Task[Any]):
         return super().cancel(msg)
 
     def _never_ran(self) -> None:
-        self._conclude(self._stopped(None))
+        self._stop(self._fate(), None)
 
     async def _run(self) -> Any:
         self._entered = True
@@ -208,16 +241,24 @@ class TukioTask(asyncio.Task[Any]):
             state, ended = FutureState.skipped, skipped
             self.record.gives = self.record.inputs
         except asyncio.CancelledError:
-            self._conclude(self._stopped(await self._torn_down()))
+            # Said now: what else befalls it while the holder cleans up changes nothing.
+            fate = self._fate()
+            self._stop(fate, await self._torn_down(fate))
             if self.timed_out and self.workflow is None:
                 raise TimeoutError(f"task {self.template.name!r} timed out") from None
             raise
-        except (Exception, SystemExit) as failure:
-            state, ended = FutureState.exception, failure
+        except GeneratorExit:
+            # The loop is gone, and with it whatever could follow.
+            raise
+        except BaseException as failure:
+            # Whatever it is: an end that nobody tells of would have the workflow wait for ever.
+            ended = failure
+            interrupted = self.suspending or isinstance(failure, KeyboardInterrupt)
+            state = FutureState.suspended if interrupted else FutureState.exception
         if ended is not None:
             self._fail(ended)
         self._conclude(state)
-        if ended is not None and self.workflow is None:
+        if ended is not None and (self.workflow is None or isinstance(ended, KeyboardInterrupt)):
             raise ended
         return result
 
@@ -247,30 +288,43 @@ class TukioTask(asyncio.Task[Any]):
         if not isinstance(error, SkipTask) and self.workflow is not None:
             log.warning("task %s failed", self.template, exc_info=error)
 
-    async def _torn_down(self) -> bytes | None:
+    def _fate(self) -> FutureState:
+        """Return how it ends, being canceled."""
+        if self.suspending:
+            return FutureState.suspended
+        return FutureState.timeout if self.timed_out else FutureState.cancelled
+
+    async def _torn_down(self, fate: FutureState) -> bytes | None:
         """Have the holder clean up; return what it gives instead of an output."""
-        if self.suspending or not hasattr(self.holder, "teardown"):
+        self._stop_timer()
+        if fate is FutureState.suspended or not hasattr(self.holder, "teardown"):
             return None
         try:
             told = self.holder.teardown()
             return _frozen_or_none(await told if inspect.isawaitable(told) else told)
-        except Exception:
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            # It may have been canceled in the middle of that, too.
             log.exception("task %s did not clean up", self.template)
             return None
 
-    def _stopped(self, output: bytes | None) -> FutureState:
-        if self.suspending:
-            return FutureState.suspended
-        if not self.timed_out:
-            return FutureState.cancelled
-        record = self.record
-        record.outputs = record.inputs if output is None else output
-        record.gives = record.outputs if isinstance(thaw(record.outputs), dict) else record.inputs
-        return FutureState.timeout
+    def _stop(self, fate: FutureState, output: bytes | None) -> None:
+        if fate is FutureState.timeout:
+            record = self.record
+            record.outputs = record.inputs if output is None else output
+            is_given = isinstance(thaw(record.outputs), dict)
+            record.gives = record.outputs if is_given else record.inputs
+        self._conclude(fate)
 
-    def _conclude(self, state: FutureState) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+    def _conclude(self, state: FutureState) -> None:
+        self._stop_timer()
+        for topic in list(self._topics):
+            self._turn_deaf(topic)
         record = self.record
         record.state = state
         record.end = self._clock.now()
@@ -284,7 +338,8 @@ class TukioTask(asyncio.Task[Any]):
         if self.holder is None or not hasattr(self.holder, "report"):
             return None
         try:
-            return self.holder.report()
+            # Frozen, because it is to be what it is now, and JSON wherever it is kept.
+            return thaw(check_payload(self.holder.report(), "report"))
         except Exception:
             log.exception("task %s did not report", self.template)
             return None
@@ -317,4 +372,5 @@ def new_task(
     """
     event = data if isinstance(data, Event) else Event({} if data is None else data)
     template = TaskTemplate(name, config=config, timeout=timeout)
+    TaskRegistry.get(name)
     return TukioTask(template, event, loop=loop or asyncio.get_running_loop())

@@ -1,9 +1,10 @@
 """Templates: workflows and their tasks as data, to be read from a dict, edited, and written as a dict again."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, decode
 from pyworkflow.engine.compiled import Compiled, compiled
 from pyworkflow.engine.dag import DAG, check_acyclic
 from pyworkflow.engine.errors import TemplateError, WorkflowRootTaskError
@@ -71,7 +72,7 @@ class TaskTemplate:
         return {
             "id": self.uid,
             "name": self.name,
-            "config": dict(self.config),
+            "config": deepcopy(self.config),
             "timeout": self.timeout,
             "topics": _listed(self.topics),
         }
@@ -308,8 +309,8 @@ def _listed(topics: tuple[str, ...] | None) -> list[str] | None:
 def _config(config: object, uid: str) -> dict[str, Any]:
     if not isinstance(config, Mapping | None):
         raise TemplateError(f"config of task {uid!r}", f"must be a dict, not {config!r}")
-    told = dict(config or {})
-    check_payload(told, f"config of task {uid!r}")
+    # A copy that nobody else has, down to its depths.
+    told: dict[str, Any] = decode(check_payload(dict(config or {}), f"config of task {uid!r}"))
     return told
 
 

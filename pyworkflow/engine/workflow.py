@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyworkflow.clock import Clock, SystemClock
@@ -46,6 +46,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         uid: Its id.
         template: The template.
         source: The source of messages about it.
+        runner: What says what comes next.
         flow: Where each task stands by the rules of the graph.
         records: What is known of the tasks that have begun, by the ids of their templates.
         running: The tasks that run now, by the ids of their templates.
@@ -64,7 +65,6 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         "_event_loop",
         "_held",
         "_joining",
-        "_runner",
         "_stands",
         "_timer",
         "committed",
@@ -74,6 +74,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         "locked",
         "plan",
         "records",
+        "runner",
         "running",
         "source",
         "start",
@@ -103,7 +104,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.end: int | None = None
         self.committed = True
         self.locked = template.policy is OverrunPolicy.SKIP_UNTIL_UNLOCK
-        self._runner = runner
+        self.runner = runner
         self._clock = clock or SystemClock()
         self._event_loop = loop
         self._broker: Broker = get_broker(loop)
@@ -183,7 +184,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
             for task in list(self.running.values()):
                 task.suspend()
             self._tell(WorkflowExecState.SUSPEND)
-            self._runner.suspended(self)
+            self.runner.suspended(self)
 
     def resume(self) -> None:
         """Run again, from their beginning, the tasks that were suspended. Nothing happens if it is not suspended."""
@@ -191,7 +192,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
             return
         self.committed = True
         self._tell(WorkflowExecState.RESUME)
-        self._runner.suspended(self)
+        self.runner.suspended(self)
         held, self._held = self._held, {}
         for task, event in held.items():
             self.begin_task(task, event)
@@ -266,7 +267,9 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         )
         self.running[task_id] = task
         self.records[task_id] = task.record
-        self._listen(task, self._broker.register)
+        topics = task.template.topics
+        for topic in (None,) if topics is None else topics:
+            task.listen(topic)
         if self._broker.is_heard:
             tell(self._broker, task.event_source, TaskExecState.BEGIN, task.inputs)
         if len(self.plan.parents[task_id]) > 1:
@@ -280,16 +283,10 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self._joining[task.template.uid] = task
         self._tell_of_parents(task, list(task.unheard))
 
-    def _listen(self, task: TukioTask, call: Callable[[Any, str | None], None]) -> None:
-        topics = task.template.topics
-        for topic in (None,) if topics is None else topics:
-            call(task.data_received, topic)
-
     def task_ended(self, task: TukioTask) -> None:
         """Take notice that a task has ended."""
         self.running.pop(task.template.uid, None)
         self._joining.pop(task.template.uid, None)
-        self._listen(task, self._broker.unregister)
         if self.done():
             return
         if self._closing is not None:
@@ -299,7 +296,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
             if self.committed:
                 self.begin_task(task.template.uid, self._held.pop(task.template.uid))
         else:
-            self._runner.task_ended(self, task.record)
+            self.runner.task_ended(self, task.record)
 
     def settle(self, record: TaskRecord, *, told: bool = False) -> None:
         """Count a task as ended, and let tasks with other parents know. Nothing happens the second time.
@@ -316,9 +313,14 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.flow.end(step, record.outcome(), record.next)
         if not told:
             tell_of_end(self._broker, self.source, record)
-        alone = unfinished - self.flow.unfinished == 1
-        for task in list(self._joining.values()):
-            self._tell_of_parents(task, [record.task] if alone else list(task.unheard))
+        if unfinished - self.flow.unfinished == 1:
+            for child in self.plan.children[record.task]:
+                if (task := self._joining.get(child)) is not None:
+                    self._tell_of_parents(task, [record.task])
+        else:
+            # Others ended with it: those that cannot begin any more.
+            for task in list(self._joining.values()):
+                self._tell_of_parents(task, list(task.unheard))
 
     def _tell_of_parents(self, task: TukioTask, parents: Iterable[str]) -> None:
         """Let a running task have what other parents gave, and know of those that never will give anything."""
@@ -340,9 +342,12 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         if self._closing is None and not self.done():
             self._closing = state
             self._held.clear()
-            for task in list(self.running.values()):
-                task.cancel()
+            self._end_tasks()
             self.close_if_idle()
+
+    def _end_tasks(self) -> None:
+        for task in list(self.running.values()):
+            task.end()
 
     def close_if_idle(self) -> None:
         """Tell the runner, once none of the tasks runs, that it is to end: if it is."""
@@ -351,7 +356,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         if self.start is None:
             self.conclude(self._closing)
         else:
-            self._runner.closed(self, self._closing)
+            self.runner.closed(self, self._closing)
 
     def abandon(self) -> None:
         """Cancel what runs as if it had not begun, and be awaited no more: the workflow goes on elsewhere."""
@@ -373,6 +378,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         self.end = self._clock.now()
         if self._timer is not None:
             self._timer.cancel()
+        self._end_tasks()
         if state is FutureState.finished:
             self._tell(WorkflowExecState.END)
             self.set_result(self.records)

@@ -619,6 +619,8 @@ def test_a_report_that_nothing_can_be_made_of_is_refused() -> None:
             (strange, "the template lacks task 'z'"),
             (broken, "the report cannot be read: KeyError"),
             ({}, "the report does not tell its id"),
+            ({**good, "exec": None}, "the report does not tell its id"),
+            ({**good, "exec": {**good["exec"], "start": 5}}, "the report cannot be read"),
         ):
             with pytest.raises(RescueError, match=message):
                 await engine.rescue(made, told)

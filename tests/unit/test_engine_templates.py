@@ -48,11 +48,14 @@ def test_a_template_round_trips_with_its_title_and_all_else() -> None:
 
 
 def test_a_copy_keeps_policy_topics_timeout_schema_and_title_and_has_tasks_of_its_own() -> None:
-    made = WorkflowTemplate.from_dict(WHOLE)
+    given = copy.deepcopy(WHOLE)
+    made = WorkflowTemplate.from_dict(given)
 
     other = made.copy()
     other.tasks[1].config["v"].append(2)
     other.delete(other.tasks[0])
+    for told in (given, made.as_dict()):
+        told["tasks"][1]["config"]["v"].append(3)
 
     assert made.as_dict() == WHOLE
     assert {**other.as_dict(), "tasks": 0, "graph": 0} == {**WHOLE, "tasks": 0, "graph": 0}

@@ -27,6 +27,11 @@ class Assignment(Struct, frozen=True):
     restarted: bool
 
 
+def sayable(text: str) -> str:
+    """Return a text that UTF-8 can carry: the names of files may hold lone surrogates, and so messages about them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 class Said(Struct, frozen=True, tag="said"):
     """A message for the loggers; `at` is the instant in microseconds."""
 
@@ -81,19 +86,31 @@ class Lines:
     """
 
     def __init__(self, longest: int | None = None) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
         self._longest = longest
 
     def add(self, piece: bytes) -> list[bytes]:
         """Return the lines that are whole now."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        if self._longest is not None and len(self._rest) > self._longest:
+        # What is not whole yet is not copied for each piece: a line may come in thousands.
+        whole = list[bytes]()
+        for number, part in enumerate(piece.split(b"\n")):
+            if number:
+                whole.append(self.rest())
+            self._rest.append(part)
+            self._size += len(part)
+        if (longest := self._longest) is None:
+            return whole
+        if self._size > longest:
             whole.append(self.rest())
-        return whole
+        return [
+            line[at : at + longest] for line in whole for at in range(0, len(line) or 1, longest)
+        ]
 
     def rest(self) -> bytes:
         """Return what came after the last line feed, and forget it."""
-        rest, self._rest = self._rest, b""
+        rest = b"".join(self._rest)
+        self._rest, self._size = [], 0
         return rest
 
 

@@ -8,9 +8,9 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
 
 from pyworkflow.clock import Clock
 from pyworkflow.jobs.channel import Assignment, Ended, Said, TaskEnd, sayable
@@ -47,7 +47,7 @@ def run(control: int, clock: Clock) -> None:
         sys.stderr = stream(2, lambda line: tell(Severity.ERROR, line))
         outs = sys.stdout, sys.stderr
         context = TaskContext(assignment.metadata, SharedDict(end.ask), tell)
-        ended = _Attempt(assignment, context).run()
+        ended = _Attempt(assignment, context, end.interrupt).run()
         # As a program ends: executors that were left open end their threads, and the others are waited for.
         threading._shutdown()  # type: ignore[attr-defined]
         for out in outs:
@@ -62,16 +62,23 @@ class _Attempt:
     Args:
         assignment: Which task.
         context: What it is given.
+        interrupt: Raises what a signal calls for, as soon as that may be.
     """
 
-    def __init__(self, assignment: Assignment, context: TaskContext) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        context: TaskContext,
+        interrupt: Callable[[BaseException], None],
+    ) -> None:
+        self._interrupt = interrupt
         self._assignment = assignment
         self._context = context
         self._failed: Ended | None = None
 
     def run(self) -> Ended:
         """Return how the attempt ended."""
-        signal.signal(signal.SIGTERM, _abort)
+        signal.signal(signal.SIGTERM, self._abort)
         task: Task | None = None
         try:
             try:
@@ -90,6 +97,11 @@ class _Attempt:
         else:
             self._call(task.on_destroy)
         return self._failed or Ended("completed")
+
+    def _abort(self, number: int, frame: FrameType | None) -> None:
+        # One is enough; the next must not cut off `on_abort`.
+        signal.signal(number, _pass_over)
+        self._interrupt(_Aborted())
 
     def _made(self) -> Task:
         found = TASKS.get(self._assignment.metadata.variant)
@@ -144,12 +156,6 @@ def _failure(error: BaseException, shown: str) -> Ended:
         text = ""
     reason = text if isinstance(error, Exception) else f"{kind}: {text}"
     return Ended("failed", reason or kind, sayable(shown), kind)
-
-
-def _abort(number: int, frame: FrameType | None) -> NoReturn:
-    # One is enough; the next must not cut off `on_abort`.
-    signal.signal(number, _pass_over)
-    raise _Aborted
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:

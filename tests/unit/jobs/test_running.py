@@ -2,20 +2,22 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from pydantic import ValidationError
 
+from pyworkflow.codec import encode
 from pyworkflow.errors import PayloadError
 from pyworkflow.jobs.board import Board
-from pyworkflow.jobs.channel import Lines
+from pyworkflow.jobs.channel import Lines, TaskEnd
 from pyworkflow.jobs.checkpointer import (
     CheckpointContents,
     FileCheckpointer,
@@ -435,6 +437,30 @@ def test_lines_come_from_pieces_and_one_that_is_too_long_is_taken_for_several() 
     assert lines.rest() == b""
     assert lines.add(b"x") == []
     assert (lines.rest(), lines.rest()) == (b"x", b"")
+
+
+def test_an_interrupt_waits_for_the_answer_and_the_channel_can_be_used_after_it() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        end = TaskEnd(ours)
+
+        def answer() -> None:
+            for _ in range(2):
+                theirs.recv(1000)
+                if not asked:
+                    end.interrupt(InterruptedError())
+                asked.append(1)
+                theirs.sendall(encode(Answer(len(asked))) + b"\n")
+
+        asked: list[int] = []
+        thread = Thread(target=answer)
+        thread.start()
+        with pytest.raises(InterruptedError):
+            end.ask(Ask("get", "a"))
+        assert end.ask(Ask("get", "a")).value == 2
+        thread.join()
+        with pytest.raises(InterruptedError):
+            end.interrupt(InterruptedError())
 
 
 def test_a_line_of_any_length_is_whole() -> None:

@@ -1,9 +1,8 @@
 """What goes between the driver of a job and the OS process of a task: JSON, a line each, through a socket."""
 
-import signal
 import socket
 from collections.abc import Callable, Iterator
-from threading import RLock
+from threading import RLock, current_thread, main_thread
 
 from msgspec import Struct
 
@@ -25,6 +24,11 @@ class Assignment(Struct, frozen=True):
     metadata: TaskMetadata
     parameters: dict[str, Json]
     restarted: bool
+
+
+def sayable(text: str) -> str:
+    """Return a text that UTF-8 can carry: the names of files may hold lone surrogates, and so messages about them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class Said(Struct, frozen=True, tag="said"):
@@ -59,10 +63,6 @@ class Ended(Struct, frozen=True, tag="ended", omit_defaults=True):
 
 Message = Said | Asked | Ended
 
-FOR_THE_DRIVER = {signal.SIGTERM}
-"""What must not interrupt the writing of a line."""
-
-
 # Made here, once, and not in each new process.
 read_assignment: Callable[[bytes], Assignment] = reader(Assignment)
 read_answer: Callable[[bytes], Answer] = reader(Answer)
@@ -81,19 +81,31 @@ class Lines:
     """
 
     def __init__(self, longest: int | None = None) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
         self._longest = longest
 
     def add(self, piece: bytes) -> list[bytes]:
         """Return the lines that are whole now."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        if self._longest is not None and len(self._rest) > self._longest:
+        # What is not whole yet is not copied for each piece: a line may come in thousands.
+        whole = list[bytes]()
+        for number, part in enumerate(piece.split(b"\n")):
+            if number:
+                whole.append(self.rest())
+            self._rest.append(part)
+            self._size += len(part)
+        if (longest := self._longest) is None:
+            return whole
+        if self._size > longest:
             whole.append(self.rest())
-        return whole
+        return [
+            line[at : at + longest] for line in whole for at in range(0, len(line) or 1, longest)
+        ]
 
     def rest(self) -> bytes:
         """Return what came after the last line feed, and forget it."""
-        rest, self._rest = self._rest, b""
+        rest = b"".join(self._rest)
+        self._rest, self._size = [], 0
         return rest
 
 
@@ -108,6 +120,8 @@ class TaskEnd:
         self._connection = connection
         self._lock = RLock()
         self._received = self._lines()
+        self._busy = 0
+        self._late: BaseException | None = None
 
     def assignment(self) -> Assignment:
         """Return what to do."""
@@ -122,14 +136,26 @@ class TaskEnd:
         return read_answer(self._exchange(Asked(question)))
 
     def _exchange(self, message: Message) -> bytes:
-        # An exception from the handler of a signal, half a line sent, would leave the other side with nonsense.
-        signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
+        in_main = current_thread() is main_thread()
+        self._busy += in_main
         try:
             with self._lock:
                 self._connection.sendall(encode(message) + b"\n")
                 return next(self._received) if isinstance(message, Asked) else b""
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_DRIVER)
+            self._busy -= in_main
+            if in_main and not self._busy and self._late is not None:
+                late, self._late = self._late, None
+                raise late
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise an exception in the handler of a signal; if a line is being sent or answered there, when that is done.
+
+        Half a line would leave the other side with nonsense. To block the signal is not enough: another thread takes it then.
+        """
+        if not self._busy:
+            raise error
+        self._late = error
 
     def _lines(self) -> Iterator[bytes]:
         lines = Lines()

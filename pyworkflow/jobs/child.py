@@ -8,11 +8,12 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
 
 from pyworkflow.clock import Clock
-from pyworkflow.jobs.channel import Assignment, Ended, Said, TaskEnd
+from pyworkflow.jobs.channel import Assignment, Ended, Said, TaskEnd, sayable
 from pyworkflow.jobs.eventbus.log import Severity
 from pyworkflow.jobs.shared import SharedDict
 from pyworkflow.jobs.streams import stream
@@ -39,16 +40,19 @@ def run(control: int, clock: Clock) -> None:
         end = TaskEnd(connection)
 
         def tell(severity: Severity, message: str) -> None:
-            end.send(Said(severity, message, clock.now()))
+            end.send(Said(severity, sayable(message), clock.now()))
 
         assignment = end.assignment()
-        out = sys.stdout = stream(1, lambda line: tell(Severity.INFO, line))
-        err = sys.stderr = stream(2, lambda line: tell(Severity.ERROR, line))
+        sys.stdout = stream(1, lambda line: tell(Severity.INFO, line))
+        sys.stderr = stream(2, lambda line: tell(Severity.ERROR, line))
+        outs = sys.stdout, sys.stderr
         context = TaskContext(assignment.metadata, SharedDict(end.ask), tell)
-        ended = _Attempt(assignment, context).run()
-        _wait_for_threads()
-        out.close()
-        err.close()
+        ended = _Attempt(assignment, context, end.interrupt).run()
+        # As a program ends: executors that were left open end their threads, and the others are waited for.
+        threading._shutdown()  # type: ignore[attr-defined]
+        for out in outs:
+            with suppress(ValueError):  # the task has taken it apart
+                out.close()
         end.send(ended)
 
 
@@ -58,16 +62,23 @@ class _Attempt:
     Args:
         assignment: Which task.
         context: What it is given.
+        interrupt: Raises what a signal calls for, as soon as that may be.
     """
 
-    def __init__(self, assignment: Assignment, context: TaskContext) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        context: TaskContext,
+        interrupt: Callable[[BaseException], None],
+    ) -> None:
+        self._interrupt = interrupt
         self._assignment = assignment
         self._context = context
         self._failed: Ended | None = None
 
     def run(self) -> Ended:
         """Return how the attempt ended."""
-        signal.signal(signal.SIGTERM, _abort)
+        signal.signal(signal.SIGTERM, self._abort)
         task: Task | None = None
         try:
             try:
@@ -86,6 +97,11 @@ class _Attempt:
         else:
             self._call(task.on_destroy)
         return self._failed or Ended("completed")
+
+    def _abort(self, number: int, frame: FrameType | None) -> None:
+        # One is enough; the next must not cut off `on_abort`.
+        signal.signal(number, _pass_over)
+        self._interrupt(_Aborted())
 
     def _made(self) -> Task:
         found = TASKS.get(self._assignment.metadata.variant)
@@ -129,25 +145,21 @@ class _Attempt:
             shown = f"the task ended with exit status {error.code}"
         self._context.logger.error(shown)
         # The first failure is the reason; what fails on the way out has been logged.
-        kind = type(error).__name__
-        reason = str(error) if isinstance(error, Exception) else f"{kind}: {error}"
-        self._failed = self._failed or Ended("failed", reason or kind, shown, kind)
+        self._failed = self._failed or _failure(error, shown)
 
 
-def _abort(number: int, frame: FrameType | None) -> NoReturn:
-    # One is enough; the next must not cut off `on_abort`.
-    signal.signal(number, _pass_over)
-    raise _Aborted
+def _failure(error: BaseException, shown: str) -> Ended:
+    kind = type(error).__name__
+    try:
+        text = sayable(str(error))
+    except Exception:  # an exception that cannot say what it is about
+        text = ""
+    reason = text if isinstance(error, Exception) else f"{kind}: {text}"
+    return Ended("failed", reason or kind, sayable(shown), kind)
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
     """Do nothing; programs that the task starts would inherit SIG_IGN."""
-
-
-def _wait_for_threads() -> None:
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
 
 
 def end_with_parent(parent: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from pyworkflow.jobs.checkpointer.checkpointer import CheckpointContents
 from pyworkflow.jobs.classes import Plugins
 from pyworkflow.jobs.definition import JobConfig
+from pyworkflow.jobs.errors import JobError
 from pyworkflow.jobs.eventbus.execution import SerializableExecutionEvent
 from pyworkflow.jobs.eventbus.log import SerializableLogEvent
 from pyworkflow.jobs.lifecycle import Plugin
@@ -203,7 +204,7 @@ class Observers:
         """Call a method of a plugin; tell of the first exception of each."""
         try:
             await _awaited(method)
-        except Exception as error:  # whatever it is, the job goes on
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, the job goes on
             if (id(plugin), name) not in self._told:
                 self._told.add((id(plugin), name))
                 told = f"{type(plugin).__name__}.{name} raised {type(error).__name__}: {error}"
@@ -211,5 +212,11 @@ class Observers:
 
 
 async def _awaited(method: Callable[[], Awaitable[T] | T]) -> T:
-    returned = method()
-    return await returned if inspect.isawaitable(returned) else returned
+    try:
+        returned = method()
+        return await returned if inspect.isawaitable(returned) else returned
+    except (
+        SystemExit,
+        KeyboardInterrupt,
+    ) as error:  # would end the loop, and leave the job waiting
+        raise JobError(f"{type(error).__name__}: {error}") from error

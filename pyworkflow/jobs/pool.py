@@ -17,6 +17,7 @@ from pyworkflow.jobs.task import TaskMetadata
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
+from pyworkflow.values import check_text
 from pyworkflow.worker.pools import Pool, Report
 
 
@@ -107,7 +108,8 @@ class TaskPool(Pool):
             return ActivityCompleted(written or None)
         if self._supervisor.aborting:
             return ActivityCanceled(written or None)
-        details = {"traceback": ended.details, **written} if written else ended.details
+        shown = check_text(ended.details, "details")
+        details = {"traceback": shown, **written} if written else shown
         return ActivityFailed(ended.reason, details, ended.type_name)
 
     def waiting(self) -> bool:

@@ -4,18 +4,19 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
-from urllib.parse import quote
 
 from msgspec import Struct, structs
 
 from pyworkflow.backend.base import Backend, Reuse
 from pyworkflow.backend.registry import connect
+from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.codec import to_plain
-from pyworkflow.errors import PyworkflowError, UnknownProcessError
+from pyworkflow.errors import BackendUnavailableError, PyworkflowError, UnknownProcessError
 from pyworkflow.graph import Graph, GraphWorkflow, StepStatus
 from pyworkflow.graph.run import fold
 from pyworkflow.graph.state import FAILURES
@@ -27,6 +28,7 @@ from pyworkflow.jobs.definition import JobDefinition
 from pyworkflow.jobs.eventbus.execution import ExecutionState
 from pyworkflow.jobs.forkserver import Setting
 from pyworkflow.jobs.lock import locked
+from pyworkflow.jobs.names import file_name
 from pyworkflow.jobs.observers import Observers
 from pyworkflow.jobs.pool import TaskActivity, TaskPool
 from pyworkflow.jobs.restart import Beginning, left_in_checkpoint, left_in_history
@@ -116,8 +118,8 @@ def run_job(
 
 
 def process_id_of(name: str) -> str:
-    """Return the id of a job's process: its name, with what neither an id nor a file can hold written as ``%2F``."""
-    return quote(name, safe=" !#$&'()+,;=@[]")
+    """Return the id of a job's process: its name, as a file can have it."""
+    return file_name(name)
 
 
 class _Run:
@@ -279,8 +281,16 @@ class _Run:
 
     def _wait(self) -> None:
         # The backend is closed only after the worker has stopped.
-        with suppress(PyworkflowError):
-            self._news.put(self._backend.wait_for_process(self._process_id))
+        backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
+        while not self._backend.closed:
+            try:
+                self._news.put(self._backend.wait_for_process(self._process_id))
+                return
+            except BackendUnavailableError:  # the worker tells of it, and goes on when it is back
+                time.sleep(backoff.pause())
+            except PyworkflowError as error:  # somebody has removed the process
+                self._news.put(error)
+                return
 
     def _agree(self, graph: Graph, process: Process) -> None:
         """Have the board say what the history says, if it knows more."""

@@ -11,11 +11,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyworkflow.codec import Json, decode
-from pyworkflow.values import check_payload
+from pyworkflow.codec import Json, decode, encode
+from pyworkflow.errors import PayloadError
+from pyworkflow.values import MAX_PAYLOAD, check_payload
 
 KEY = "shared_dict"
 """Where results and failures in the history hold what was written."""
+
+MAX_SIZE = 3 * MAX_PAYLOAD // 4
+"""Bytes of all keys and values as JSON: a restart begins with them, and with the names of the tasks, as one payload."""
+
+_OVERHEAD = 24
+"""Bytes of a key and its version in the history, beside the key and the value."""
 
 Changes = dict[str, list[Json]]
 """What was written by key: ``[version, value]``, or ``[version]`` of a key that was removed. The highest version counts."""
@@ -38,10 +45,11 @@ class Ask(Struct, frozen=True, omit_defaults=True):
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
-    """What a task is told; ``found`` is False for a key that is not there."""
+    """What a task is told; ``found`` is False for a key that is not there, ``refused`` says why nothing was written."""
 
     value: Json = None
     found: bool = True
+    refused: str | None = None
 
 
 class SharedDict(MutableMapping[str, Json]):
@@ -54,10 +62,20 @@ class SharedDict(MutableMapping[str, Json]):
     """
 
     def __init__(self, ask: Callable[[Ask], Answer]) -> None:
-        self._ask = ask
+        self._send = ask
+
+    def _ask(self, asked: Ask) -> Answer:
+        answer = self._send(asked)
+        if answer.refused is not None:
+            raise PayloadError(KEY, answer.refused)
+        return answer
+
+    def _has(self, key: object) -> bool:
+        """Tell whether a key may be there: all are text, and a question about another could not be read."""
+        return isinstance(key, str)
 
     def __getitem__(self, key: str) -> Json:
-        answer = self._ask(Ask("get", key))
+        answer = self._ask(Ask("get", key)) if self._has(key) else Answer(found=False)
         if not answer.found:
             raise KeyError(key)
         return answer.value
@@ -66,7 +84,7 @@ class SharedDict(MutableMapping[str, Json]):
         self._ask(Ask("write", values=_checked({key: value})))
 
     def __delitem__(self, key: str) -> None:
-        if not self._ask(Ask("write", removed=(key,))).found:
+        if not self._has(key) or not self._ask(Ask("write", removed=(key,))).found:
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
@@ -112,8 +130,9 @@ def _checked(values: Mapping[str, Json]) -> dict[str, Json]:
     Raises:
         PayloadError: It is none, or too large or too deep.
     """
-    plain: dict[str, Json] = decode(check_payload(dict(values), KEY))
-    return plain
+    # So deep that the history can hold it, which puts each value beside its version.
+    plain: list[list[dict[str, Json]]] = decode(check_payload([[dict(values)]], KEY))
+    return plain[0][0]
 
 
 class SharedStore:
@@ -121,6 +140,8 @@ class SharedStore:
 
     def __init__(self) -> None:
         self._values: dict[str, Json] = {}
+        self._sizes: dict[str, int] = {}
+        self._size = 0
         self._version = 0
         self._written: dict[str, Changes] = {}
         self._owner: str | None = None
@@ -129,6 +150,8 @@ class SharedStore:
     def begin(self, values: Mapping[str, Json]) -> None:
         """Put in what there is to begin with."""
         self._values = dict(values)
+        self._sizes = _sizes(values)
+        self._size = sum(self._sizes.values())
 
     def snapshot(self) -> dict[str, Json]:
         """Return all values."""
@@ -156,9 +179,7 @@ class SharedStore:
             self._owner = who
             reply(Answer(self.snapshot()))
         else:
-            found = all(key in self._values for key in asked.removed)
-            self._write(who, asked)
-            reply(Answer(None, found))
+            reply(self._write(who, asked))
             if asked.what == "end":
                 self._release()
 
@@ -169,7 +190,18 @@ class SharedStore:
             self._release()
         return self._written.pop(who, {})
 
-    def _write(self, who: str, asked: Ask) -> None:
+    def _write(self, who: str, asked: Ask) -> Answer:
+        sizes = _sizes(asked.values)
+        gone = {*sizes, *asked.removed} & self._sizes.keys()
+        size = self._size + sum(sizes.values()) - sum(self._sizes[key] for key in gone)
+        if size > max(self._size, MAX_SIZE):
+            told = f"would have {size} bytes as JSON, {MAX_SIZE} at most: leave a file, and its name here"
+            return Answer(refused=told)
+        for key in gone:
+            del self._sizes[key]
+        self._sizes |= sizes
+        self._size = size
+        found = all(key in self._values for key in asked.removed)
         written = self._written.setdefault(who, {})
         for key, value in asked.values.items():
             self._version += 1
@@ -180,11 +212,16 @@ class SharedStore:
                 self._version += 1
                 del self._values[key]
                 written[key] = [self._version]
+        return Answer(found=found)
 
     def _release(self) -> None:
         self._owner = None
         while self._waiting and self._owner is None:
             self.ask(*self._waiting.popleft())
+
+
+def _sizes(values: Mapping[str, Json]) -> dict[str, int]:
+    return {k: len(encode(k)) + len(encode(v)) + _OVERHEAD for k, v in values.items()}
 
 
 def merged(before: Mapping[str, Json], changes: list[Changes]) -> dict[str, Json]:

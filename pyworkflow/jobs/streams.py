@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from pyworkflow.jobs.channel import LONGEST_LINE, Lines
@@ -24,7 +24,8 @@ class _Sink(io.BufferedIOBase):
         self._fd = fd
         self._tell = tell
         self._lines = Lines(LONGEST_LINE)
-        self._lock = Lock()
+        # The collector may call a `__del__` that prints while a line is being taken.
+        self._lock = RLock()
 
     def writable(self) -> bool:
         return True

@@ -3,12 +3,15 @@
 One thread waits for all of them, and works only when one has something to say.
 """
 
+import fcntl
 import os
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -184,7 +187,15 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own code
-                [sys.executable, "-c", BOOT, str(theirs.fileno()), encode(self._setting).decode()],
+                # Unbuffered, for what is written through streams that were there before the fork.
+                [
+                    sys.executable,
+                    "-u",
+                    "-c",
+                    BOOT,
+                    str(theirs.fileno()),
+                    encode(self._setting).decode(),
+                ],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -277,14 +288,14 @@ class Supervisor:
         finally:
             attempt.control.settimeout(0)
 
-    def _read(self, stream: _Stream) -> bool:
-        """Read what a task has said; return False if there is nothing now, or there will be nothing any more."""
+    def _read(self, stream: _Stream) -> int:
+        """Read what a task has said; return how many bytes that were: none, if there is nothing now, or never again."""
         if stream.attempt.streams.get(stream.fd) is not stream:
-            return False  # it was closed after the selector had found it ready
+            return 0  # it was closed after the selector had found it ready
         try:
             piece = os.read(stream.fd, PIECE)
         except BlockingIOError:
-            return False
+            return 0
         except ConnectionError:
             piece = b""
         if not piece:
@@ -293,13 +304,13 @@ class Supervisor:
             if stream.severity is not None:
                 self._said(stream, stream.lines.rest())
                 os.close(stream.fd)
-            return False
+            return 0
         for line in stream.lines.add(piece):
             if stream.severity is None:
                 self._take(stream.attempt, line)
             else:
                 self._said(stream, line)
-        return True
+        return len(piece)
 
     def _said(self, stream: _Stream, line: bytes) -> None:
         if stream.severity is not None and (text := said(line)):
@@ -339,8 +350,10 @@ class Supervisor:
             clean: Whether that is as it should be.
         """
         for stream in list(attempt.streams.values()):
-            while self._read(stream):
-                pass
+            # What is there now: something that it has left behind may go on writing for ever.
+            left = _waiting(stream.fd)
+            while left > 0 and (size := self._read(stream)):
+                left -= size
         for stream in list(attempt.streams.values()):
             # Something that the task has started and left behind holds it open.
             self._selector.unregister(stream.fd)
@@ -355,6 +368,12 @@ class Supervisor:
             ended = Ended("failed", told, None, "ProcessDied")
             self._say(attempt, Severity.CRITICAL, f"{told}; on_destroy was not called")
         attempt.report(ended, self._shared.take(str(attempt.number)))
+
+
+def _waiting(fd: int) -> int:
+    """Return how many bytes there are to be read."""
+    (size,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+    return int(size)
 
 
 def exit_of(code: int | None) -> str:

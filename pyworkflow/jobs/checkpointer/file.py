@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import PayloadError
@@ -12,6 +11,7 @@ from pyworkflow.jobs.checkpointer.checkpointer import (
     NoCheckpointAvailableError,
     checkpointer,
 )
+from pyworkflow.jobs.names import file_name
 
 
 @checkpointer
@@ -53,4 +53,4 @@ class FileCheckpointer(Checkpointer):
         self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return Path(self.checkpoint_dir) / f"{quote(name, safe=' ')}.json"
+        return Path(self.checkpoint_dir) / f"{file_name(name)}.json"

@@ -1,5 +1,7 @@
 """What an attempt of a task is: an OS process, its methods, its output, its end."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,40 @@ def test_no_more_tasks_run_at_a_time_than_are_allowed(tmp_path: Path, limit: int
         running += (move[1] == "R") - (move[0] == "R")
         most = max(most, running)
     assert 1 <= most <= limit
+
+
+def test_what_tasks_may_do_to_their_surroundings_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    ways = {
+        "log a lone surrogate": "C",
+        "leave an executor open": "C",
+        "leave a program that talks": "C",
+        "take stdout apart": "C",
+        "write to the first stdout": "C",
+        "raise a lone surrogate": "F",
+        "raise without words": "F",
+        "ask for keys that are not text": "F",
+        "share what is too deep": "F",
+    }
+
+    report = run(job(tmp_path, {how: do("Odd", how=how) for how in ways}))
+    said = [text for _, text in lines("leave a program that talks")]
+    os.kill(next(int(text) for text in said if text.isdecimal()), signal.SIGKILL)
+
+    assert letters(report) == ways
+    assert lines("log a lone surrogate")[0] == ("INFO", "caf\\udce9")
+    assert lines("leave an executor open")[0] == ("INFO", "in a thread")
+    assert ("INFO", "first") in lines("write to the first stdout")
+    assert lines("ask for keys that are not text")[0] == ("INFO", "None False")
+    for how, told in (
+        ("raise a lone surrogate", "FileNotFoundError: caf\\udce9"),
+        ("raise without words", "Unsayable: <exception str() failed>"),
+        ("ask for keys that are not text", "KeyError: 5"),
+        ("share what is too deep", "nested deeper than"),
+    ):
+        severity, shown = lines(how)[-2]
+        assert severity == "ERROR"
+        assert told in shown
+        assert lines(how)[-1] == ("INFO", "destroyed")

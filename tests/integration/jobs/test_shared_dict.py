@@ -38,3 +38,18 @@ def test_the_history_has_what_was_written_with_failures_too(tmp_path: Path) -> N
     assert left.shared_dict == {"list": [1, 3], "a": 1, "c": 3, "count": 3, "told": "tell"}
     assert set(left.done) == {"add", "tell"}
     assert left.restarted == ("share",)
+
+
+def test_what_a_history_cannot_take_is_refused_as_it_is_written(tmp_path: Path) -> None:
+    ways = ("share too much", "share too much in a transaction")
+    with MemoryBackend() as backend:
+        tasks = {how: do("Odd", how=how) for how in ways}
+        report = run(job(tmp_path, tasks | {"add": do("Add", times=1)}), backend=backend)
+
+        left = left_in_history(backend, "flowmancer")
+
+    assert letters(report) == {**dict.fromkeys(ways, "F"), "add": "C"}
+    for how in ways:
+        assert "at most: leave a file, and its name here" in lines(how)[0][1]
+    assert left is not None
+    assert sorted(left.shared_dict) == ["0", "1", "count"]

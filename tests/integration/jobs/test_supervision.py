@@ -7,9 +7,12 @@ from threading import Thread
 import psutil
 import pytest
 
+from pyworkflow.backend.base import Backend
 from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.backend.wrapper import Wrapper
+from pyworkflow.errors import BackendUnavailableError, UnknownProcessError
 from pyworkflow.jobs.definition import TaskDefinition
-from pyworkflow.process import Status
+from pyworkflow.process import Process, Status
 from tests.integration.jobs.kit import do, is_alive, job, letters, lines, pids, run, traced, until
 
 
@@ -88,3 +91,38 @@ def test_modules_that_cannot_be_imported_by_the_fork_server_fail_the_tasks(
     assert letters(report) == {"a": "F", "b": "D"}
     assert lines("a")[-1][1].startswith("the fork server ended with exit status 1;")
     assert "not here" in capfd.readouterr().err
+
+
+class Shaky(Wrapper):
+    """Cannot be reached as somebody begins to wait."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.outages = 2
+
+    def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
+        if self.outages:
+            self.outages -= 1
+            raise BackendUnavailableError("it is restarting")
+        return super().wait_for_process(process_id, timeout)
+
+
+def test_a_job_ends_although_its_backend_was_away_meanwhile(tmp_path: Path) -> None:
+    with MemoryBackend() as memory:
+        backend = Shaky(memory)
+        report = run(job(tmp_path, {"a": do("Nothing")}), backend=backend)
+
+    assert letters(report) == {"a": "C"}
+    assert backend.outages == 0
+
+
+class Purged(Wrapper):
+    """Has lost its processes."""
+
+    def wait_for_process(self, process_id: str, timeout: float | None = None) -> Process:
+        raise UnknownProcessError(process_id)
+
+
+def test_a_job_whose_process_is_gone_is_told(tmp_path: Path) -> None:
+    with MemoryBackend() as memory, pytest.raises(UnknownProcessError):
+        run(job(tmp_path, {"gate": gate(tmp_path)}), backend=Purged(memory))

@@ -1,17 +1,23 @@
 """The parts of a running job that need no OS process of their own."""
 
+import asyncio
 import os
+import socket
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from pydantic import ValidationError
 
+from pyworkflow.codec import encode
+from pyworkflow.errors import PayloadError
 from pyworkflow.jobs.board import Board
+from pyworkflow.jobs.channel import Lines, TaskEnd
 from pyworkflow.jobs.checkpointer import (
     CheckpointContents,
     FileCheckpointer,
@@ -33,7 +39,7 @@ from pyworkflow.jobs.loggers import FileLogger, Logger, logger
 from pyworkflow.jobs.observers import Observers
 from pyworkflow.jobs.restart import Beginning, left_in_checkpoint
 from pyworkflow.jobs.runner import process_id_of
-from pyworkflow.jobs.shared import Answer, Ask, SharedStore, merged
+from pyworkflow.jobs.shared import MAX_SIZE, Answer, Ask, SharedStore, merged
 from pyworkflow.jobs.streams import stream
 from pyworkflow.jobs.task import Task, task
 from pyworkflow.values import check_name
@@ -126,6 +132,23 @@ def test_a_key_that_is_not_there_is_a_key_error() -> None:
     assert shared.setdefault("n", 6) == 6
 
 
+def test_what_is_removed_or_replaced_makes_room() -> None:
+    store = SharedStore()
+    store.begin({"old": "x" * (MAX_SIZE - 100)})
+    shared = store.view("a")
+
+    with pytest.raises(PayloadError, match="at most"):
+        shared["new"] = "x" * 1000
+    shared["old"] = "x"
+    shared["new"] = "x" * (MAX_SIZE - 100)
+    with pytest.raises(PayloadError, match="at most"), shared.transaction() as values:
+        values["more"] = "x" * 1000
+    del shared["new"]
+    shared["more"] = "x" * 1000
+
+    assert {key: len(value) for key, value in shared.items()} == {"old": 1, "more": 1000}
+
+
 def test_answers_tell_nothing_from_none() -> None:
     store, told = SharedStore(), list[Answer]()
     store.view("a")["n"] = None
@@ -206,26 +229,77 @@ def test_files_are_named_after_tasks_and_each_line_says_when_and_how_much_it_mat
 
 
 @pytest.mark.parametrize(
-    ("days", "left"), [(10, ["new", "young.txt"]), (-1, ["empty", "new", "old", "young.txt"])]
+    ("days", "gone"), [(10, ["2020-01-01.00.00.01", "2020-01-01.00.00.03-2"]), (-1, [])]
 )
-def test_old_files_are_removed_with_folders_that_are_empty_then(
-    tmp_path: Path, days: int, left: list[str]
+def test_old_files_of_runs_are_removed_with_folders_that_are_empty_then_and_nothing_else(
+    tmp_path: Path, days: int, gone: list[str]
 ) -> None:
-    for folder, age in (("old", 11), ("new", 9)):
+    old, new, empty = (f"2020-01-01.00.00.0{n}" for n in "123")
+    ages = {old: 11, new: 9, "others": 11}
+    for folder, age in ages.items():
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "task.log"
         path.touch()
         then = datetime.now(UTC).timestamp() - age * DAY
         os.utime(path, (then, then))
-    (tmp_path / "empty").mkdir()
+    (tmp_path / f"{empty}-2").mkdir()
     (tmp_path / "young.txt").touch()
+    before = {path.name for path in tmp_path.iterdir()}
     files = FileLogger(base_log_dir=str(tmp_path), retention_days=days)
     files.on_create()
 
     files.on_destroy()
 
-    names = sorted(path.name for path in tmp_path.iterdir() if not path.name[0].isdigit())
-    assert names == left
+    assert sorted(before - {path.name for path in tmp_path.iterdir()}) == gone
+
+
+def test_a_run_keeps_its_own_files_in_a_relative_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = FileLogger(retention_days=0)
+    files.on_create()
+    files.update(LogStartEvent("a"))
+    (path,) = Path("logs").glob("*/a.log")
+    os.utime(path, (0, 0))
+
+    files.on_destroy()
+
+    assert path.exists()
+
+
+def test_without_its_folder_nothing_is_written_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("logs").touch()
+    files = FileLogger()
+    with pytest.raises(FileExistsError):
+        files.on_create()
+
+    for event in (LogStartEvent("a"), LogWriteEvent("a", Severity.INFO, "x", NOON)):
+        files.update(event)
+    files.update(LogEndEvent("a"))
+    files.on_destroy()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_long_names_have_files_that_differ(tmp_path: Path) -> None:
+    names = ["長" * 99 + end for end in "ab"]
+    files = FileLogger(base_log_dir=str(tmp_path))
+    files.on_create()
+    keeper = FileCheckpointer(checkpoint_dir=str(tmp_path / "kept"))
+
+    for name in names:
+        files.update(LogStartEvent(name))
+        keeper.write_checkpoint(name, CheckpointContents(name))
+        check_name(f"{process_id_of(name)}.task", "id")
+    files.on_destroy()
+
+    assert len(list(tmp_path.glob("*/*.log"))) == 2
+    assert [keeper.read_checkpoint(name).name for name in names] == names
+    assert process_id_of(names[0]) != process_id_of(names[1])
 
 
 def test_two_runs_in_a_second_have_a_folder_each(tmp_path: Path) -> None:
@@ -281,6 +355,33 @@ def test_an_event_is_passed_on_at_once_and_the_next_when_the_interval_is_over_or
     assert SEEN == ["first", "second", "third"]
 
 
+class Leaving(Logger):
+    """Ends the program, or tries to."""
+
+    def on_create(self) -> None:
+        sys.exit("no connection")
+
+    async def update(self, evt: SerializableLogEvent) -> None:
+        raise asyncio.CancelledError
+
+
+@pytest.mark.timeout(60)
+def test_a_plugin_that_exits_does_not_hold_the_job_up(caplog: pytest.LogCaptureFixture) -> None:
+    config = JobConfig(loggers_interval_seconds=0)
+    observers = Observers(config, Plugins((Leaving(),)), lambda: CheckpointContents("job"))
+    observers.start(restarted=False)
+    observers.said(LogStartEvent("a"))
+    observers.said(LogEndEvent("a"))
+    observers.finish("on_success")
+    observers.close()
+
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "Leaving.on_create raised JobError: SystemExit: no connection; the job goes on",
+        "Leaving.update raised CancelledError: ; the job goes on",
+    ]
+
+
 class Stuck(Logger):
     """Does not come back before it is let go."""
 
@@ -324,6 +425,49 @@ def test_a_line_is_what_ends_with_a_line_feed_however_it_is_written() -> None:
 
     assert said == ["ab 1", "ü", "rest"]
     assert out.closed
+
+
+def test_lines_come_from_pieces_and_one_that_is_too_long_is_taken_for_several() -> None:
+    lines = Lines(4)
+
+    assert lines.add(b"a\n\nb") == [b"a", b""]
+    assert lines.add(b"c") == []
+    assert lines.add(b"d\n1234567890\n123") == [b"bcd", b"1234", b"5678", b"90"]
+    assert lines.add(b"45") == [b"1234", b"5"]
+    assert lines.rest() == b""
+    assert lines.add(b"x") == []
+    assert (lines.rest(), lines.rest()) == (b"x", b"")
+
+
+def test_an_interrupt_waits_for_the_answer_and_the_channel_can_be_used_after_it() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        end = TaskEnd(ours)
+
+        def answer() -> None:
+            for _ in range(2):
+                theirs.recv(1000)
+                if not asked:
+                    end.interrupt(InterruptedError())
+                asked.append(1)
+                theirs.sendall(encode(Answer(len(asked))) + b"\n")
+
+        asked: list[int] = []
+        thread = Thread(target=answer)
+        thread.start()
+        with pytest.raises(InterruptedError):
+            end.ask(Ask("get", "a"))
+        assert end.ask(Ask("get", "a")).value == 2
+        thread.join()
+        with pytest.raises(InterruptedError):
+            end.interrupt(InterruptedError())
+
+
+def test_a_line_of_any_length_is_whole() -> None:
+    lines = Lines()
+
+    assert [line for _ in range(1000) for line in lines.add(b"x" * 1000)] == []
+    assert lines.add(b"\nrest") == [b"x" * 1_000_000]
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pyworkflow.jobs.task import Task, task
@@ -17,6 +18,88 @@ FATAL: dict[str, Callable[[], object]] = {
     "SIGSEGV": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
+
+
+class Unsayable(Exception):
+    """Cannot say what it is about."""
+
+    def __str__(self) -> str:
+        """Raise."""
+        raise RuntimeError("no words")
+
+
+@task
+class Odd(Task):
+    """Does what most tasks do not."""
+
+    how: str
+
+    def run(self) -> None:
+        """Do it."""
+        getattr(self, self.how.replace(" ", "_"))()
+
+    def on_destroy(self) -> None:
+        """Tell that it comes to this."""
+        print("destroyed")
+
+    def raise_a_lone_surrogate(self) -> None:
+        """Do as a file does whose name is no UTF-8."""
+        raise FileNotFoundError("caf\udce9")
+
+    def log_a_lone_surrogate(self) -> None:
+        """Log such a name."""
+        self.logger.info("caf\udce9")
+
+    def raise_without_words(self) -> None:
+        """Raise what has no text."""
+        raise Unsayable
+
+    def leave_an_executor_open(self) -> None:
+        """Have threads that wait for work."""
+        executor = ThreadPoolExecutor(1)
+        executor.submit(print, "in a thread").result()
+        KEPT.append(executor)
+
+    def leave_a_program_that_talks(self) -> None:
+        """Start what never stops to write."""
+        program = subprocess.Popen(["yes"], start_new_session=True)
+        print(program.pid)
+        # Silences the collector: it is not to be waited for.
+        program.returncode = 0
+
+    def take_stdout_apart(self) -> None:
+        """Leave a stream that cannot be closed."""
+        sys.stdout.detach()  # type: ignore[union-attr]
+        sys.stdout = sys.__stdout__
+
+    def write_to_the_first_stdout(self) -> None:
+        """Write to what modules may have kept as they were imported."""
+        print("first", file=sys.__stdout__)
+
+    def ask_for_keys_that_are_not_text(self) -> None:
+        """Look for what cannot be there."""
+        print(self.shared_dict.get(5), ("a", 1) in self.shared_dict)  # type: ignore[call-overload, comparison-overlap]
+        del self.shared_dict[5]  # type: ignore[arg-type]
+
+    def share_too_much(self) -> None:
+        """Write more than a history takes."""
+        for number in range(3):
+            self.shared_dict[str(number)] = "x" * 700_000
+
+    def share_too_much_in_a_transaction(self) -> None:
+        """Write more than a history takes, in one step."""
+        with self.shared_dict.transaction() as values:
+            values["big"] = "x" * 1_600_000
+
+    def share_what_is_too_deep(self) -> None:
+        """Write what is just as deep as a payload may be, and would be deeper in the history."""
+        value: list[object] = []
+        for _ in range(98):
+            value = [value]
+        self.shared_dict["deep"] = value
+
+
+KEPT: list[object] = []
 
 
 @task

@@ -15,6 +15,7 @@ from pyworkflow.backend import connect
 from pyworkflow.backend.base import Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend, connections, session
 from pyworkflow.backend.postgresql.address import parse_url
+from pyworkflow.backend.postgresql.news import Notice
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.statements import migrations
 from pyworkflow.backend.wakeups import Wakeups
@@ -334,6 +335,33 @@ def test_a_commit_elsewhere_wakes_who_waits(
 
     assert [t.process.id for t in taken] == ["p"]  # type: ignore[attr-defined]
     assert [t.process.id for t in told] == ["q"]  # type: ignore[attr-defined]
+
+
+def test_a_notice_that_cannot_be_read_is_a_hint_like_any_other(
+    server: Server, schema: str, backend: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those of other versions: they say nothing but who has committed."""
+    monkeypatch.setattr(Wakeups, "FLOOR", 3600.0)
+    backend._news.follow()
+    while backend._news._connection is None:
+        threading.Event().wait(0.01)
+    with server.connect() as somebody, PostgreSQLBackend(server.url(), schema=schema) as other:
+        heard = threading.Event()
+
+        def hear(told: Notice | None) -> None:
+            backend._heard(told)
+            heard.set()
+
+        monkeypatch.setattr(backend._news, "_notify", hear)
+        somebody.execute("select pg_notify(%s, 'somebody')", (backend._channel,))
+        somebody.commit()
+        assert heard.wait(60)
+        taken = together(
+            lambda: backend.turn(polls=[Poll(DecisionTask)], wait=200).tasks,
+            lambda: other.start_process(Process("w", id="p")),
+        )[0]
+
+    assert [t.process.id for t in taken] == ["p"]  # type: ignore[attr-defined]
 
 
 def test_without_listening_who_waits_looks_now_and_then(server: Server, schema: str) -> None:

@@ -134,8 +134,10 @@ class PostgreSQLBackend(Joining):
 
         with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
+        told = notice(units[-1], self._sender)
+        if recorded or told.queues:
+            self._news.committed(told)
         if recorded:
-            self._news.committed(notice(units[-1], self._sender))
             self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:

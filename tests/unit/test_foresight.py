@@ -82,6 +82,24 @@ def test_a_result_and_the_decision_on_it_are_one_commit(
     assert backend.check() == []
 
 
+def test_nothing_may_be_decided_on_a_foreseen_result(
+    backend: StoredBackend, clock: FakeClock
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"), Timer(3600))
+    task = claimed(backend)
+    foreseen = backend.foresee(task, RESULT)
+    assert foreseen is not None
+    clock.advance(1)
+
+    assert backend.turn([Completion(task, RESULT, Completion(foreseen, []))]).errors == [None]
+
+    assert backend.check() == []
+    backend.signal_process("p", "hurry")
+    again = backend.poll_decision_task()
+    assert again is not None
+    assert [e.type for e in again.process.unseen_events()] == ["signal"]
+
+
 def test_each_decider_is_given_the_input_as_it_was(backend: StoredBackend) -> None:
     backend.start_process(Process("order", "p", {"items": [1]}))
     first = backend.poll_decision_task()

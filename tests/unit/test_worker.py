@@ -8,7 +8,13 @@ import pytest
 from pyworkflow.activity import activity
 from pyworkflow.backend.base import FeedEntry, Poll
 from pyworkflow.backend.memory import MemoryBackend
-from pyworkflow.decision import CompleteProcess, Decision, ScheduleActivity
+from pyworkflow.decision import (
+    CompleteProcess,
+    Decision,
+    FailProcess,
+    ScheduleActivity,
+    SignalProcess,
+)
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.task import ActivityTask
@@ -115,3 +121,28 @@ def test_a_decider_that_does_not_return_keeps_nothing_from_other_workers() -> No
     [task] = turn.tasks
     assert isinstance(task, ActivityTask)
     assert task.attempt > 1
+
+
+@pytest.mark.parametrize(
+    "mistaken",
+    [
+        SignalProcess("other", "hurry"),  # type: ignore[arg-type]
+        FailProcess(5),  # type: ignore[arg-type]
+    ],
+    ids=lambda decision: decision.type,
+)
+def test_a_decision_with_a_value_of_a_wrong_type_is_a_failure_of_its_decider(
+    mistaken: Decision,
+) -> None:
+    of = deciding(lambda process: mistaken)
+    process_id = of.start_process(Process("order"))
+    worker = Worker(of)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while "decision_failed" not in events(of, process_id):
+        assert thread.is_alive()
+        thread.join(0.001)
+    worker.stop()
+    thread.join(60)
+
+    assert of.backend.check() == []

@@ -4,9 +4,9 @@ Histories of one process are views of one growing list, and share what has been 
 costs as much as the new events, not as the whole history.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import convert, register
@@ -21,6 +21,8 @@ from pyworkflow.event import (
     Event,
     TimerEvent,
 )
+
+T = TypeVar("T")
 
 
 class _Tally:
@@ -37,11 +39,10 @@ class _Tally:
         self.shared: dict[object, Any] = {}
 
     def count(self, length: int) -> None:
-        """Go on to the first `length` events."""
-        with self.lock:
-            for index in range(self.counted, length):
-                self._add(index, self.events[index])
-            self.counted = max(self.counted, length)
+        """Go on to the first `length` events; called under the lock."""
+        for index in range(self.counted, length):
+            self._add(index, self.events[index])
+        self.counted = max(self.counted, length)
 
     def _add(self, index: int, event: Event) -> None:
         if isinstance(event, DecisionEvent):
@@ -142,36 +143,39 @@ class History(Sequence[Event]):
     def __repr__(self) -> str:
         return f"History({list(self)!r})"
 
-    def _counted(self) -> _Tally:
+    def _ask(self, question: Callable[[_Tally], T]) -> T:
+        """Return what a question finds in the tally of exactly these events."""
         tally = self._tally
-        if tally.counted > self._length:
-            # A later view has counted on: this older one counts for itself.
-            tally = _Tally(tally.events)
-        tally.count(self._length)
-        return tally
+        with tally.lock:
+            if tally.counted <= self._length:
+                tally.count(self._length)
+                # Under the lock: another thread may count on for a longer view.
+                return question(tally)
+        # A longer view has counted on: this one counts for itself.
+        own = _Tally(tally.events)
+        own.count(self._length)
+        return question(own)
 
     def unseen(self) -> list[Event]:
         """Return the events that no completed decision before the present (or last) one has seen, oldest first."""
-        tally = self._counted()
-        end = self._length if tally.open_decision is None else tally.open_decision
-        return self[tally.seen : end]
+        seen, end = self._ask(lambda tally: (tally.seen, tally.open_decision))
+        return self[seen : self._length if end is None else end]
 
     def seen(self) -> int:
         """Return how many events the last decision before the present one that completed has seen."""
-        return self._counted().seen
+        return self._ask(lambda tally: tally.seen)
 
     def open_activities(self) -> list[ActivityExecution]:
         """Return the activities that were scheduled and have not ended."""
-        return list(self._counted().activities.values())
+        return self._ask(lambda tally: list(tally.activities.values()))
 
     def sole_activity(self) -> ActivityExecution | None:
         """Return the activity that is open, if it is the only one."""
-        activities = self._counted().activities
-        return next(iter(activities.values())) if len(activities) == 1 else None
+        return self._ask(_sole)
 
     def open_timers(self) -> list[Timer]:
         """Return the timers that were started and have neither fired nor been canceled."""
-        return list(self._counted().timers.values())
+        return self._ask(lambda tally: list(tally.timers.values()))
 
     def shared(self) -> dict[object, Any]:
         """Return a place for what was worked out from the events, which longer and shorter views of the same list find again.
@@ -183,6 +187,10 @@ class History(Sequence[Event]):
     def find(self, kind: type[Event]) -> list[Event]:
         """Return all events of a class."""
         return [event for event in self if isinstance(event, kind)]
+
+
+def _sole(tally: _Tally) -> ActivityExecution | None:
+    return next(iter(tally.activities.values())) if len(tally.activities) == 1 else None
 
 
 def _read(data: Any) -> History:

@@ -106,6 +106,10 @@ class Manager:
         """Return the activity of a name, if this program has it."""
         return self._activities.get(name)
 
+    def find_workflow(self, name: str) -> type[Workflow] | None:
+        """Return the workflow of a name, if this program has it."""
+        return self._workflows.get(name)
+
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:

@@ -6,7 +6,7 @@ tags are Amazon SWF's (https://docs.aws.amazon.com/amazonswf/latest/apireference
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from pyworkflow.codec import Json, encode, to_plain
@@ -73,8 +73,9 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequestError: There are too many, or one is no text, empty, too long or has a control character.
     """
-    if isinstance(tags, str):
-        raise InvalidRequestError(f"tags {tags[:_PRINTED]!r}", "must be a list of texts")
+    given_tags: object = tags
+    if isinstance(given_tags, str | Mapping) or not isinstance(given_tags, Iterable):
+        raise InvalidRequestError(f"tags {str(tags)[:_PRINTED]!r}", "must be a list of texts")
     checked = tuple(tags)
     if len(checked) > MAX_TAGS:
         raise InvalidRequestError("tags", f"{len(checked)} were given, {MAX_TAGS} at most")

@@ -88,8 +88,9 @@ def _decided_on(
     ended, started = history[-2:]
     assert isinstance(ended, ActivityEvent)  # noqa: S101
     assert isinstance(started, DecisionStartedEvent)  # noqa: S101
+    assert started.datetime is not None  # noqa: S101
     decisions = list(then.outcome)
-    foreseen = Foreseen(ended, started, len(history), decisions)
+    foreseen = Foreseen(ended, started, started.datetime, len(history), decisions)
     return Planned(
         lambda unit: complete_and_decide(unit, number, token, activity_id, result, foreseen),
         _touched(int(then.task.context["key"]), decisions, (number,)),

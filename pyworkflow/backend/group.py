@@ -7,6 +7,7 @@ from typing import Any
 
 from pyworkflow.backend.touches import Planned, Queue
 from pyworkflow.backend.unit import Work
+from pyworkflow.errors import BackendUnavailableError
 
 
 class Submission:
@@ -94,13 +95,12 @@ class GroupCommit:
         return submission.results
 
     @contextmanager
-    def riding(self, works: Sequence[Work]) -> Iterator[Rider]:
+    def riding(self, rider: Rider) -> Iterator[None]:
         """Have works done in each commit of others, until one of them returns something or the block ends; after it, see `results`."""
-        rider = Rider(works)
         with self._lock:
             self._riders.append(rider)
         try:
-            yield rider
+            yield
         finally:
             with self._lock:
                 rider.leaves = True
@@ -130,9 +130,10 @@ class GroupCommit:
             # Each of the threads raises it.
             for submission in group:
                 submission.error = error
-        except BaseException as error:
+        except BaseException:
+            # The others were not interrupted.
             for submission in group:
-                submission.error = error
+                submission.error = BackendUnavailableError("the thread that committed was stopped")
             raise
         finally:
             with self._lock:

@@ -11,6 +11,7 @@ from pyworkflow.backend.reading import read_events
 from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.event import DecisionStartedEvent, Event
 from pyworkflow.history import History
+from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process
 
@@ -120,14 +121,16 @@ class HistoryCache:
         """
         with self._lock:
             known = self._known.get(key)
-            if known is None or known.process is None:
+            if known is None or known.process is None or known.input is None:
                 return None
             history = known.decoded()
             execution = history.sole_activity()
             if execution is None or execution.id != activity_id:
                 return None
             known.foreseen = history.extended(happens(execution))
-            return structs.replace(known.process, history=known.foreseen)
+            # Its input is read anew for each decider: one may have changed what it was given.
+            given = plain(known.input)
+            return structs.replace(known.process, history=known.foreseen, input=given)
 
     def have(self, key: int) -> int:
         """Return how many events of a process are known."""

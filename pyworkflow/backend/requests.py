@@ -174,7 +174,20 @@ def extension(task: ActivityTask | DecisionTask, lease: float | None) -> Work:
 def release(task: ActivityTask | DecisionTask) -> Work:
     """Return the work that gives a task back."""
     if isinstance(task, DecisionTask):
-        key, token = decision_lease(task)
-        return Planned(lambda unit: claims.release_decision(unit, key, token), Touches(keys=(key,)))
-    number, token = activity_lease(task)
+        return _release_decision(*decision_lease(task))
+    return _release_activity(*activity_lease(task))
+
+
+def give_back(claim: ActivityClaim | DecisionClaim) -> Work:
+    """Return the work that gives back what nobody was told of."""
+    if isinstance(claim, DecisionClaim):
+        return _release_decision(claim.process.key, claim.token)
+    return _release_activity(claim.number, claim.token)
+
+
+def _release_decision(key: int, token: str) -> Work:
+    return Planned(lambda unit: claims.release_decision(unit, key, token), Touches(keys=(key,)))
+
+
+def _release_activity(number: int, token: str) -> Work:
     return Planned(lambda unit: release_activity(unit, number, token), Touches(numbers=(number,)))

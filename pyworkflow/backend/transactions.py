@@ -27,14 +27,18 @@ class Transactions(Backend):
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._wakeups = Wakeups()
         self._observers: list[Callable[[list[FeedEntry]], None]] = []
-        self._untold: deque[list[FeedEntry]] = deque()
-        self._telling = RLock()
         self._closed = False
         self._due_in = SECOND
-        self._group = GroupCommit(self._commit)
+        self._begin()
         clock.on_change(self._rouse)
+
+    def _begin(self) -> None:
+        """Make what threads share, for the first time or in a child process: there, threads that are gone may hold the locks."""
+        self._wakeups = Wakeups()
+        self._untold: deque[list[FeedEntry]] = deque()
+        self._telling = RLock()
+        self._group = GroupCommit(self._commit)
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 

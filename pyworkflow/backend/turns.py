@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import Completion, FailedDecision, FeedEntry, Poll, Turn
 from pyworkflow.backend.completions import completion
+from pyworkflow.backend.group import Rider
 from pyworkflow.backend.histories import HistoryCache
 from pyworkflow.backend.reading import open_process
 from pyworkflow.backend.touches import Planned, Touches
@@ -36,8 +38,11 @@ class Turns(Transactions):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self._histories = HistoryCache()
         self._polled: dict[tuple[str, str, str], float] = {}
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._histories = HistoryCache()
 
     def turn(
         self,
@@ -82,15 +87,20 @@ class Turns(Transactions):
         while not (stop is not None and stop()):
             self._alive()
             ready, unavailable = False, None
-            with self._group.riding(wanted) as rider:
-                try:
-                    ready = self._ready(polls)
-                except BackendUnavailableError as error:
-                    unavailable = error
-                left = 0 if unavailable else end - time.monotonic()
-                if not ready and left > 0 and not (stop is not None and stop()):
-                    self._prepare_to_wait()
-                    rider.sleep(self._nap(left))
+            rider = Rider(wanted)
+            try:
+                with self._group.riding(rider):
+                    try:
+                        ready = self._ready(polls)
+                    except BackendUnavailableError as error:
+                        unavailable = error
+                    left = 0 if unavailable else end - time.monotonic()
+                    if not ready and left > 0 and not (stop is not None and stop()):
+                        self._prepare_to_wait()
+                        rider.sleep(self._nap(left))
+            except BaseException:
+                self._give_back(rider.results)
+                raise
             if any(rider.results):
                 # Even where the store has failed since: it must not wait for the end of its lease.
                 return rider.results
@@ -122,7 +132,22 @@ class Turns(Transactions):
                 works.append(partial(_saw, key))
         return works
 
-    def _tasks(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
+    def _tasks(self, results: Sequence[Any]) -> list[ActivityTask | DecisionTask]:
+        try:
+            return self._handed_out(results)
+        except BaseException:
+            self._give_back(results)
+            raise
+
+    def _give_back(self, results: Sequence[Any]) -> None:
+        """Let others have at once what has been claimed and cannot be handed out."""
+        claimed = (result for result in results if not isinstance(result, PyworkflowError))
+        if works := [requests.give_back(claim) for claims in claimed for claim in claims]:
+            # Otherwise they have it when its lease ends.
+            with suppress(PyworkflowError):
+                self._write(works)
+
+    def _handed_out(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
         tasks: list[ActivityTask | DecisionTask] = []
         decided: list[DecisionClaim] = []
         for result in results:

@@ -1,10 +1,11 @@
 """Completing a decision task: its decisions are checked as a whole first, then applied as a whole."""
 
 from collections.abc import Sequence
+from datetime import datetime as DateTime
 
 from msgspec import Struct
 
-from pyworkflow.clock import to_datetime
+from pyworkflow.clock import to_datetime, to_instant
 from pyworkflow.decision import Decision
 from pyworkflow.errors import InvalidDecisionError
 from pyworkflow.event import ActivityEvent, DecisionStartedEvent
@@ -64,12 +65,14 @@ class Foreseen(Struct, frozen=True, gc=False):
     Attributes:
         ended: The end of the activity.
         started: The start of the decision, right after it.
+        time: When both happen.
         seen: Events that the decider was shown, those two included.
         decisions: What it decided.
     """
 
     ended: ActivityEvent
     started: DecisionStartedEvent
+    time: DateTime
     seen: int
     decisions: Sequence[Decision]
 
@@ -95,19 +98,19 @@ def complete_and_decide(
         return
     unit.drop(row)
     process.opened -= 1
-    unit.append(process, foreseen.ended)
-    unit.append(process, foreseen.started)
+    # The decider has read their time; what it decided is of the present.
+    time = to_instant(foreseen.time)
+    unit.append(process, foreseen.ended, time)
+    unit.append(process, foreseen.started, time)
     _apply(unit, process, foreseen.seen, checked)
 
 
 def _came_true(unit: Unit, process: ProcessRow, foreseen: Foreseen) -> list[Checked] | None:
     """Return the checked decisions if the process is as its decider was shown it, and they can apply."""
-    told = foreseen.ended.datetime
     if (
         process.last_seq + 2 != foreseen.seen
         or unit.decision(process.key) is not None
-        or told is None
-        or not to_datetime(process.time) <= told <= unit.time_for(process)
+        or not to_datetime(process.time) <= foreseen.time <= unit.time_for(process)
     ):
         return None
     try:

@@ -33,6 +33,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
 )
 from pyworkflow.ledger.unit import Unit
+from pyworkflow.signal import Signal
 from pyworkflow.values import check_name, check_payload, check_seconds, check_tags
 
 
@@ -208,6 +209,9 @@ def _check_child(state: _Check, decision: StartChildProcess) -> Checked:
 
 def _check_signal(state: _Check, decision: SignalProcess) -> Checked:
     check_name(decision.process_id, "process id")
+    told: object = decision.signal
+    if not isinstance(told, Signal):
+        raise InvalidRequestError("signal", f"must be a Signal, not {type(told).__name__}")
     check_name(decision.signal.name, "signal name")
     if decision.signal.id is not None:
         check_name(decision.signal.id, "signal id")
@@ -235,7 +239,10 @@ def _check_cancel(state: _Check, decision: CancelProcess) -> Checked:
 
 
 def _check_fail(state: _Check, decision: FailProcess) -> Checked:
-    check_payload(decision.reason, "reason")
+    reason: object = decision.reason
+    if reason is not None and not isinstance(reason, str):
+        raise InvalidRequestError("reason", f"must be text, not {type(reason).__name__}")
+    check_payload(reason, "reason")
     return Checked(decision, check_payload(decision.details, "details"))
 
 

@@ -162,16 +162,18 @@ class Unit(ABC):
         """Return the time of the next event of a process: now, but never before its last one."""
         return self._time if process.time <= self.now else to_datetime(process.time)
 
-    def append(self, process: ProcessRow, event: Event) -> int:
-        """Add an event, made with `time_for`, to a history; return its number."""
+    def append(self, process: ProcessRow, event: Event, time: int | None = None) -> int:
+        """Add an event, made with `time_for` unless its own time is given, to a history; return its number."""
         batch = self.staged.get(process.key)
         if batch is None:
             batch = self.staged[process.key] = Batch(process)
             self.changed(process)
         batch.events.append(event)
         process.last_seq += 1
-        if process.time < self.now:
-            process.time = self.now
+        if time is None:
+            time = self.now
+        if process.time < time:
+            process.time = time
         return process.last_seq
 
     def ends(self) -> bool:

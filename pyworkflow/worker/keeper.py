@@ -38,6 +38,9 @@ class LeaseKeeper:
     Args:
         manager: Whose tasks.
         lease: Seconds of a lease.
+
+    Attributes:
+        until: An instant of the monotonic clock after which nothing is kept: whoever is to send the results does not come to it.
     """
 
     def __init__(self, manager: Manager, lease: float) -> None:
@@ -50,6 +53,7 @@ class LeaseKeeper:
         self._extending = Lock()
         self._stopped = False
         self._thread: Thread | None = None
+        self.until: float | None = None
         self.active = Capability.LEASES in self._backend.capabilities
 
     def hold(self, tasks: Sequence[Task]) -> None:
@@ -145,10 +149,17 @@ class LeaseKeeper:
             held = self.held()
             if not held or not self.active:
                 return
+            if self._stuck():
+                log.warning("a decider does not return: %d tasks are left to others", len(held))
+                return
             alive = self._backend.extend_leases(held, self._lease)
         for task, still in zip(held, alive, strict=True):
             if not still:
                 self.let_go(task)
+
+    def _stuck(self) -> bool:
+        until = self.until
+        return until is not None and time.monotonic() > until
 
     def _send_beats(self) -> None:
         now = time.monotonic()
@@ -156,6 +167,8 @@ class LeaseKeeper:
             due = [beat for beat in self._beats.values() if beat.due <= now]
             for beat in due:
                 beat.due = now + beat.interval
+        if self._stuck():
+            return
         for beat in due:
             try:
                 self._backend.heartbeat_activity_task(beat.task)

@@ -50,6 +50,9 @@ LINGER_SECONDS = 0.001
 """How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
 results of quick ones are sent together."""
 
+FORESIGHT_SECONDS = 0.1
+"""A decider that has taken longer the last time is not asked before the result is recorded: nothing that is finished is to wait for it."""
+
 
 class Worker:
     """Polls a queue for decisions and activities, and does many beside each other.
@@ -108,6 +111,7 @@ class Worker:
         self._stopping = threading.Event()
         self._at_once = False
         self._deciding = False
+        self._took: dict[str, float] = {}
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -128,6 +132,9 @@ class Worker:
             except KeyboardInterrupt:
                 if not self._stopping.is_set():
                     raise
+                # What is finished is sent all the same.
+                self._at_once = True
+                self._drain(pool)
             finally:
                 pool.close()
                 self._keeper.close()
@@ -238,11 +245,17 @@ class Worker:
                 return
 
     def _decide(self, task: DecisionTask) -> Completion:
+        name, began = task.process.workflow, time.monotonic()
+        workflow = self.manager.find_workflow(name)
+        if workflow is not None:
+            self._keeper.until = began + workflow.decision_timeout
         self._deciding = True
         try:
             return Completion(task, decide(self.manager, task))
         finally:
             self._deciding = False
+            self._keeper.until = None
+            self._took[name] = time.monotonic() - began
 
     def _decided_on(self, done: Completion) -> Completion:
         """Add what is decided on a result, where that can be told before the result is recorded."""
@@ -256,7 +269,11 @@ class Worker:
         ):
             return done
         foreseen = self.manager.backend.foresee(task, result, self.identity)
-        if foreseen is None or foreseen.process.category != self.category:
+        if (
+            foreseen is None
+            or foreseen.process.category != self.category
+            or self._took.get(foreseen.process.workflow, 0) > FORESIGHT_SECONDS
+        ):
             return done
         then = self._decide(foreseen)
         return done if isinstance(then.outcome, FailedDecision) else Completion(task, result, then)

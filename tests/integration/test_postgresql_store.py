@@ -15,6 +15,7 @@ from pyworkflow.backend import connect
 from pyworkflow.backend.base import Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend, connections, session
 from pyworkflow.backend.postgresql.address import parse_url
+from pyworkflow.backend.postgresql.news import Notice
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.statements import migrations
 from pyworkflow.backend.wakeups import Wakeups
@@ -324,9 +325,7 @@ def test_a_commit_elsewhere_wakes_who_waits(
             lambda: other.start_process(Process("w", id="p")),
         )[0]
         # The other listens now, too, and so tells by the other way.
-        other._news.follow()
-        while other._news._connection is None:
-            threading.Event().wait(0.01)
+        listens(other)
         told = together(
             lambda: backend.turn(polls=[Poll(DecisionTask)], wait=200).tasks,
             lambda: other.start_process(Process("w", id="q")),
@@ -334,6 +333,63 @@ def test_a_commit_elsewhere_wakes_who_waits(
 
     assert [t.process.id for t in taken] == ["p"]  # type: ignore[attr-defined]
     assert [t.process.id for t in told] == ["q"]  # type: ignore[attr-defined]
+
+
+def listens(backend: PostgreSQLBackend) -> None:
+    backend._news.follow()
+    while backend._news._connection is None:
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize("by_notice", [False, True])
+def test_a_process_that_is_resumed_elsewhere_wakes_who_waits(
+    by_notice: bool,
+    server: Server,
+    schema: str,
+    backend: PostgreSQLBackend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Wakeups, "FLOOR", 3600.0)
+    backend.start_process(Process("w", id="p"))
+    while backend.process_by_id("p").parked is None:
+        backend.fail_decision_task(decision(backend), "no")
+        with server.connect() as impatient:
+            impatient.execute(f"update {schema}.decision_task set ready = 0")
+    listens(backend)
+    with PostgreSQLBackend(server.url(), schema=schema) as other:
+        if by_notice:
+            listens(other)
+        taken = together(
+            lambda: backend.turn(polls=[Poll(DecisionTask)], wait=200).tasks,
+            lambda: other.retry_process("p"),
+        )[0]
+
+    assert [t.process.id for t in taken] == ["p"]  # type: ignore[attr-defined]
+
+
+def test_a_notice_that_cannot_be_read_is_a_hint_like_any_other(
+    server: Server, schema: str, backend: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those of other versions: they say nothing but who has committed."""
+    monkeypatch.setattr(Wakeups, "FLOOR", 3600.0)
+    listens(backend)
+    with server.connect() as somebody, PostgreSQLBackend(server.url(), schema=schema) as other:
+        heard = threading.Event()
+
+        def hear(told: Notice | None) -> None:
+            backend._heard(told)
+            heard.set()
+
+        monkeypatch.setattr(backend._news, "_notify", hear)
+        somebody.execute("select pg_notify(%s, 'somebody')", (backend._channel,))
+        somebody.commit()
+        assert heard.wait(60)
+        taken = together(
+            lambda: backend.turn(polls=[Poll(DecisionTask)], wait=200).tasks,
+            lambda: other.start_process(Process("w", id="p")),
+        )[0]
+
+    assert [t.process.id for t in taken] == ["p"]  # type: ignore[attr-defined]
 
 
 def test_without_listening_who_waits_looks_now_and_then(server: Server, schema: str) -> None:

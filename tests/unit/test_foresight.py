@@ -1,5 +1,8 @@
 """What is decided before it is recorded, and claimed by another's commit."""
 
+import errno
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +15,7 @@ from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.decision import CompleteProcess, Decision, ScheduleActivity, Timer
+from pyworkflow.errors import BackendUnavailableError
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted, ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -76,6 +80,37 @@ def test_a_result_and_the_decision_on_it_are_one_commit(
     assert [e.datetime for e in recorded[:-1]] == [e.datetime for e in shown]
     assert backend.process_by_id("p").result is not None
     assert backend.check() == []
+
+
+def test_nothing_may_be_decided_on_a_foreseen_result(
+    backend: StoredBackend, clock: FakeClock
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"), Timer(3600))
+    task = claimed(backend)
+    foreseen = backend.foresee(task, RESULT)
+    assert foreseen is not None
+    clock.advance(1)
+
+    assert backend.turn([Completion(task, RESULT, Completion(foreseen, []))]).errors == [None]
+
+    assert backend.check() == []
+    backend.signal_process("p", "hurry")
+    again = backend.poll_decision_task()
+    assert again is not None
+    assert [e.type for e in again.process.unseen_events()] == ["signal"]
+
+
+def test_each_decider_is_given_the_input_as_it_was(backend: StoredBackend) -> None:
+    backend.start_process(Process("order", "p", {"items": [1]}))
+    first = backend.poll_decision_task()
+    assert first is not None
+    first.process.input["items"].append(2)
+    backend.complete_decision_task(first, ScheduleActivity("charge", "a"))
+
+    foreseen = backend.foresee(claimed(backend), RESULT)
+
+    assert foreseen is not None
+    assert foreseen.process.input == {"items": [1]}
 
 
 def test_what_was_decided_is_dropped_if_something_else_has_happened(
@@ -201,3 +236,71 @@ def test_what_was_foreseen_is_forgotten_where_others_have_gone_further(
         one.signal_process("p", "fourth")
 
         assert [e.type for e in one.history("p")[len(read) :]] == ["signal"]
+
+
+def test_what_was_claimed_for_somebody_who_is_interrupted_is_given_back(
+    backend: StoredBackend,
+) -> None:
+    def interrupted() -> bool:
+        if backend._group._riders:
+            backend.start_process(Process("order", "p", 7))
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.turn([], [Poll(DecisionTask)], 60, interrupted)
+
+    task = backend.poll_decision_task()
+    assert task is not None
+    assert told(backend)[1:3] == ["decision_started", "decision_failed"]
+
+
+def test_what_cannot_be_read_after_it_was_claimed_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise BackendUnavailableError("no")
+
+    path = tmp_path / "w.db"
+    with SQLiteBackend(path) as one, SQLiteBackend(path) as other:
+        one.register_workflow("order")
+        one.start_process(Process("order", "p", 7))
+        with monkeypatch.context() as patch:
+            patch.setattr(other, "_decision_tasks", unreadable)
+            with pytest.raises(BackendUnavailableError):
+                other.turn([], [Poll(DecisionTask)])
+
+        task = one.poll_decision_task()
+        assert task is not None
+        assert task.attempt == 1
+
+
+def test_a_forked_child_does_not_wait_for_threads_that_it_does_not_have(tmp_path: Path) -> None:
+    with SQLiteBackend(tmp_path / "w.db") as backend:
+        backend.register_workflow("order")
+        backend.start_process(Process("order", "p", 7))
+        # As if another thread had them at that moment.
+        with backend._histories._lock, backend._telling, backend._wakeups._any:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                backend.signal_process("p", "hurry")
+                os._exit(0 if len(backend.history("p")) == 2 else 1)
+
+            assert os.waitpid(child, 0)[1] == 0
+
+
+def test_where_there_is_no_more_inotify_commits_of_others_are_heard_of_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many() -> None:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr("inotify_simple.INotify", too_many)
+    with SQLiteBackend(tmp_path / "w.db") as one, SQLiteBackend(tmp_path / "w.db") as other:
+        one.register_workflow("order")
+        threading.Thread(target=one.start_process, args=(Process("order", "p"),)).start()
+
+        turn = other.turn([], [Poll(DecisionTask)], 60)
+
+        assert len(turn.tasks) == 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pyworkflow.backend.group import GroupCommit, Submission
+from pyworkflow.backend.group import GroupCommit, Rider, Submission
 
 
 def work(unit: object) -> None:
@@ -139,7 +139,8 @@ def test_a_rider_goes_along_until_there_is_something_for_it() -> None:
 
     grouped = GroupCommit(commit)
 
-    with grouped.riding([work]) as rider:
+    rider = Rider([work])
+    with grouped.riding(rider):
         for _ in range(4):
             grouped.submit([work])
         rider.sleep(60)
@@ -159,8 +160,9 @@ def test_a_rider_that_leaves_during_a_commit_still_gets_what_that_has_for_it() -
             submission.results = [["task"]]
 
     grouped = GroupCommit(commit)
-    riding = grouped.riding([work])
-    rider = riding.__enter__()
+    rider = Rider([work])
+    riding = grouped.riding(rider)
+    riding.__enter__()
     leader = in_thread(lambda: grouped.submit([work]))
     assert begun.wait(60)
     leaving = in_thread(lambda: riding.__exit__(None, None, None))
@@ -185,7 +187,8 @@ def test_a_commit_that_fails_is_no_riders_failure() -> None:
 
     grouped = GroupCommit(commit)
 
-    with grouped.riding([work]) as rider:
+    rider = Rider([work])
+    with grouped.riding(rider):
         with pytest.raises(ValueError, match="no commit"):
             grouped.submit([work])
         assert rider.results == []
@@ -204,7 +207,8 @@ def test_riders_can_be_called_to_look_for_themselves_during_a_commit_too() -> No
 
     grouped = GroupCommit(commit)
 
-    with grouped.riding([work]) as rider:
+    rider = Rider([work])
+    with grouped.riding(rider):
         leader = in_thread(lambda: grouped.submit([work]))
         assert begun.wait(60)
         grouped.call_riders()
@@ -227,7 +231,33 @@ def test_who_comes_during_a_commit_looks_again_after_it() -> None:
     leader = in_thread(lambda: grouped.submit([work]))
     assert begun.wait(60)
 
-    with grouped.riding([work]) as rider:
+    rider = Rider([work])
+    with grouped.riding(rider):
         go.set()
         leader.join(60)
         assert rider._called.acquire(blocking=False)
+
+
+def test_who_committed_for_others_is_interrupted_alone() -> None:
+    groups: list[int] = []
+    waiting = threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        groups.append(len(group))
+        if len(groups) == 1:
+            # The first one is held up until the others have come.
+            while len(grouped._queue) < 2:
+                waiting.wait(0.001)
+        elif len(groups) == 2:
+            raise KeyboardInterrupt
+
+    grouped = GroupCommit(commit)
+
+    results = in_threads(3, lambda _: grouped.submit([work]))
+
+    assert groups == [1, 2]
+    assert sorted(type(result).__name__ for result in results) == [
+        "BackendUnavailableError",
+        "KeyboardInterrupt",
+        "list",
+    ]

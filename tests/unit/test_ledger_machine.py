@@ -171,25 +171,30 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(answers[0], PyworkflowError):
             assert answers[0] == answers[1]
 
-    @rule(which=SMALL, wanted=LISTS)
-    def complete_and_decide(self, which: int, wanted: list[tuple[str, int]]) -> None:
+    @rule(which=SMALL, wanted=LISTS, seconds=st.sampled_from([0, 0.5, 10, -100]))
+    def complete_and_decide(
+        self, which: int, wanted: list[tuple[str, int]], seconds: float
+    ) -> None:
         if not self.activities:
             return
         pair = self.activities[-1 - which % len(self.activities)]
         listed = [DECISIONS[name](n) for name, n in wanted]
-        foreseen: list[DecisionTask | None] = [None, None]
+        result = ActivityCompleted(which)
+        foreseen = [
+            backend.foresee(task, result, "foresighted")
+            for task, backend in zip(pair, self.backends, strict=True)
+        ]
+        one, other = (task and task.process for task in foreseen)
+        assert one == other
+        self.clock.advance(seconds)
 
         def act(place: int, backend: Backend) -> None:
-            result = ActivityCompleted(which)
-            task = foreseen[place] = backend.foresee(pair[place], result, "foresighted")
+            task = foreseen[place]
             then = None if task is None else Completion(task, listed)
             if error := backend.turn([Completion(pair[place], result, then)]).errors[0]:
                 raise error
 
         self.both(act)
-        assert [task and task.process for task in foreseen[:1]] == [
-            task and task.process for task in foreseen[1:]
-        ]
 
     @rule(seconds=st.sampled_from([0.5, 5, 10, 30, 60, 1000, -100]))
     def pass_time(self, seconds: float) -> None:

@@ -59,8 +59,8 @@ class Flush:
 
     @property
     def is_news(self) -> bool:
-        """Whether others may wait for what has changed: whatever calls for work, or ends it, is an event."""
-        return bool(self._batches)
+        """Whether others may wait for what has changed: what ends work is an event; what calls for it, too, or a process that is resumed."""
+        return bool(self._batches or self.unit.left())
 
     def recorded(self, results: list[list[Values]]) -> list[FeedBatch]:
         """Return the new events as they are in the feed, from what the statements have returned."""

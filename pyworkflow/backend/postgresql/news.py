@@ -23,7 +23,7 @@ from pyworkflow.backend.postgresql.connections import connect
 from pyworkflow.backend.touches import Queue
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.codec import decode, encode
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendUnavailableError, PayloadError
 
 log = logging.getLogger("pyworkflow.postgresql")
 
@@ -63,6 +63,14 @@ class Notice(Struct, frozen=True, omit_defaults=True):
         known = self.queues is not None and other.queues is not None
         queues = frozenset((*(self.queues or ()), *(other.queues or ()))) if known else None
         return Notice(self.sender, queues, self.ends or other.ends)
+
+
+def _read(text: str) -> Notice:
+    try:
+        return decode(text, Notice)
+    except PayloadError:
+        # Of another version, or of somebody who may do what he likes: something may have happened.
+        return Notice("")
 
 
 def channel(schema: str, domain: str) -> str:
@@ -180,7 +188,7 @@ class News:
                 connection.execute("select 1")
             heard: Notice | None = None
             for notification in connection.notifies(timeout=0):
-                notice: Notice = decode(notification.payload, Notice)
+                notice = _read(notification.payload)
                 if notice.sender != self._sender:
                     heard = notice.joined(heard)
             if heard is not None:

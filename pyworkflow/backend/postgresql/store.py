@@ -9,7 +9,7 @@ from typing import TypeVar
 import psycopg
 
 from pyworkflow.backend.base import Capability, Poll
-from pyworkflow.backend.group import GroupCommit, Rider, Submission
+from pyworkflow.backend.group import Rider, Submission
 from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
 from pyworkflow.backend.postgresql.errors import is_lost, translated
@@ -96,7 +96,6 @@ class PostgreSQLBackend(Joining):
         self._readers = Connections(self.address, READERS)
         self._types = TypeCache()
         self._writer = Writer(self._writers, self._session, self._times, self._types)
-        self._group = GroupCommit(self._commit)
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
         self._news = News(self.address, self._channel, self._sender, self._heard)
@@ -135,8 +134,10 @@ class PostgreSQLBackend(Joining):
 
         with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
+        told = notice(units[-1], self._sender)
+        if recorded or told.queues:
+            self._news.committed(told)
         if recorded:
-            self._news.committed(notice(units[-1], self._sender))
             self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
 
     def _farewell(self, flush: Flush) -> list[Call]:
@@ -254,6 +255,7 @@ class PostgreSQLBackend(Joining):
     def _after_fork(self) -> None:
         """Open everything anew in a child process: a connection that two programs use is of no use to either."""
         self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
+        self._begin()
         self._open()
 
 

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from pyworkflow.backend.base import Capability
-from pyworkflow.backend.group import GroupCommit, Submission
+from pyworkflow.backend.group import Submission
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor
 from pyworkflow.backend.sqlite.connection import (
@@ -63,7 +63,6 @@ class SQLiteBackend(StoredBackend):
         _instances.add(self)
 
     def _open(self) -> None:
-        self._group = GroupCommit(self._commit)
         self._leader = RLock()
         self._reading = RLock()
         self._reached = 0
@@ -194,6 +193,7 @@ class SQLiteBackend(StoredBackend):
     def _after_fork(self) -> None:
         """Open everything anew in a child process: nothing of SQLite's may be shared across a fork."""
         self._abandoned = self._resources
+        self._begin()
         if self.path == MEMORY:
             self._closed = True
             return

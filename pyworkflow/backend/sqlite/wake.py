@@ -1,7 +1,7 @@
 """Hearing of the commits of other OS processes at once.
 
 After each commit a byte is written to a file beside the database, if anybody else listens: sleepers watch that file with inotify, and
-hold a lock on it that says so. Where there is no inotify they look at the database's change counter instead.
+hold a lock on it that says so. Where there is no inotify, or no more of it, they look at the database's change counter instead.
 """
 
 import fcntl
@@ -94,8 +94,16 @@ class WakeFile:
     def _inotify(self, notify: Callable[[], None]) -> Callable[[], None] | None:
         if sys.platform != "linux":
             return None
-        events = INotify()
-        events.add_watch(self._path, flags.MODIFY)
+        try:
+            events = INotify()
+            try:
+                events.add_watch(self._path, flags.MODIFY)
+            except OSError:
+                events.close()
+                raise
+        except OSError:
+            # There may be as many as the system allows one user.
+            return None
 
         def follow() -> None:
             with events:

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 
@@ -15,6 +16,9 @@ pytest.register_assert_rewrite("pyworkflow.testing.conformance")
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 _numbers = count(1)
+
+# Whoever is started in the background of a shell ignores Ctrl-C, and so does what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -348,7 +348,11 @@ def activity(function: Callable[..., Any] | None = None, /, **settings: Any) -> 
     """Make a function an activity, bare or with settings: the attributes of `Activity`, as keywords."""
     if function is not None:
         return ActivityFunction(function)
-    return lambda decorated: ActivityFunction(decorated, **settings)
+
+    def decorate(decorated: Callable[..., Any]) -> ActivityFunction[..., Any]:
+        return ActivityFunction(decorated, **settings)
+
+    return decorate
 
 
 AnyActivity: TypeAlias = type[Activity] | ActivityFunction[..., Any]

@@ -9,7 +9,7 @@ of a cycle, and the garbage collector need not visit them again and again.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
 
 import msgspec
 
@@ -82,7 +82,15 @@ def encode(value: object) -> bytes:
         raise PayloadError(type(value).__name__, str(error)) from error
 
 
-def decode(data: bytes | str, kind: type[T] | Any = Any) -> T:
+@overload
+def decode(data: bytes | str) -> Json: ...
+
+
+@overload
+def decode(data: bytes | str, kind: type[T] | Any) -> T: ...
+
+
+def decode(data: bytes | str, kind: Any = Any) -> Any:
     """Return what `encode` was given.
 
     Args:
@@ -92,7 +100,7 @@ def decode(data: bytes | str, kind: type[T] | Any = Any) -> T:
     Raises:
         PayloadError: The data is not JSON, or not of this type.
     """
-    return cast("T", _reader(kind)(data))
+    return _reader(kind)(data)
 
 
 def reader(kind: type[T] | Any) -> Callable[[bytes | str], T]:

@@ -11,7 +11,7 @@ def damaged(files: list[dict[str, Any]]) -> list[str]:
     wrong: list[str] = []
     for file in files:
         try:
-            with gzip.open(file["target"], "rb") as archived:
+            with gzip.GzipFile(file["target"], "rb") as archived:
                 digest = hashlib.file_digest(archived, "sha256").hexdigest()
         except OSError as error:
             wrong.append(f"{file['target']}: {error}")

@@ -6,7 +6,7 @@ tells what its calls and its answers to polls tell.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, ClassVar
@@ -171,7 +171,9 @@ class BlinkerBackend(Wrapper):
             outcomes.append(None)
 
     @contextmanager
-    def _telling(self, completions: Sequence[Completion]) -> Iterator[list[PyworkflowError | None]]:
+    def _telling(
+        self, completions: Sequence[Completion]
+    ) -> Generator[list[PyworkflowError | None]]:
         """Send the signals of completions that are not refused: ahead of those of the events that they make."""
         announced = [_Announcement(completion) for completion in completions]
         with self._lock:

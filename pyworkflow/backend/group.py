@@ -1,6 +1,6 @@
 """Group commit: what many threads ask for at the same time goes into one transaction."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -95,7 +95,7 @@ class GroupCommit:
         return submission.results
 
     @contextmanager
-    def riding(self, rider: Rider) -> Iterator[None]:
+    def riding(self, rider: Rider) -> Generator[None]:
         """Have works done in each commit of others, until one of them returns something or the block ends; after it, see `results`."""
         with self._lock:
             self._riders.append(rider)

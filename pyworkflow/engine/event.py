@@ -82,9 +82,10 @@ class Event:
     @property
     def data(self) -> dict[str, Any]:
         """The data: this event's own copy, which may be changed."""
-        if self._data is None:
-            self._data = thaw(self._frozen)
-        return self._data
+        data = self._data
+        if data is None:
+            data = self._data = thaw(self._frozen)
+        return data
 
     def freeze(self) -> bytes:
         """Return the data as it is now, as JSON.

@@ -86,8 +86,9 @@ def register(task_name: str, coro_name: str | None = None) -> Callable[[T], T]:
 
     def decorate(coro_or_cls: T) -> T:
         TaskRegistry.register(coro_or_cls, task_name, coro_name)
-        if isinstance(coro_or_cls, type):
-            coro_or_cls.TASK_NAME = task_name  # type: ignore[attr-defined]
+        decorated: object = coro_or_cls
+        if isinstance(decorated, type):
+            decorated.TASK_NAME = task_name  # type: ignore[attr-defined]
         return coro_or_cls
 
     return decorate

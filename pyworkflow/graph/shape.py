@@ -3,7 +3,7 @@
 A program registers it with the workflow, so that others can show its processes without having its code.
 """
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from msgspec import Struct, ValidationError, convert
 
@@ -74,8 +74,7 @@ def shape_of(graph: Graph) -> Json:
         return None
     shape = Shape(graph.name, tuple(map(_step_shape, steps)), graph.on_failure)
     # By way of JSON, so that it equals what a store gives back.
-    told: Json = decode(encode(shape), Any)
-    return told
+    return decode(encode(shape))
 
 
 def graph_of(shape: Json) -> Graph:

@@ -31,7 +31,7 @@ def outline(picture: Picture) -> str:
         (box.name for box in picture.boxes), [(a.source, a.target) for a in picture.arrows]
     )
     titles = {box.name: _line(box.title) for box in picture.boxes}
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for box in sorted(picture.boxes, key=lambda box: depth[box.name]):
         followed = [arrow.source for arrow in picture.arrows if arrow.target == box.name]
         after = f"<- {', '.join(titles[name] for name in followed)}" if followed else ""

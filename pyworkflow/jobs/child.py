@@ -95,7 +95,8 @@ class _Attempt:
         except Exception as error:  # parameters that no longer fit the class
             self._fail(error)
         else:
-            self._call(task.on_destroy)
+            if task is not None:
+                self._call(task.on_destroy)
         return self._failed or Ended("completed")
 
     def _abort(self, number: int, frame: FrameType | None) -> None:
@@ -105,9 +106,7 @@ class _Attempt:
 
     def _made(self) -> Task:
         found = TASKS.get(self._assignment.metadata.variant)
-        task = found.model_validate(self._assignment.parameters)
-        task._context = self._context
-        return task
+        return found.for_attempt(self._assignment.parameters, self._context)
 
     def _live(self, task: Task) -> None:
         if not self._call(task.on_create):

@@ -69,7 +69,7 @@ class _Server:
         wake, woken = socket.socketpair()
         wake.setblocking(False)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         with selectors.DefaultSelector() as selector:
             selector.register(self._driver, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pyworkflow.jobs.errors import JobError
 
 
 @contextmanager
-def locked(path: Path, name: str) -> Iterator[None]:
+def locked(path: Path, name: str) -> Generator[None]:
     """Hold the lock of a job.
 
     Args:

@@ -213,8 +213,9 @@ class Observers:
 
 async def _awaited(method: Callable[[], Awaitable[T] | T]) -> T:
     try:
-        returned = method()
-        return await returned if inspect.isawaitable(returned) else returned
+        returned: Any = method()
+        told: T = await returned if inspect.isawaitable(returned) else returned
+        return told
     except (
         SystemExit,
         KeyboardInterrupt,

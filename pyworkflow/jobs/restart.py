@@ -67,7 +67,8 @@ def left_in_history(backend: Backend, process_id: str) -> Beginning | None:
         began: Beginning = convert(process.input, Beginning, "the input of a job's process")
     except PayloadError:
         return None
-    begun, done, changes = dict.fromkeys(began.restarted), dict.fromkeys(began.done), []
+    begun, done = dict.fromkeys(began.restarted), dict.fromkeys(began.done)
+    changes: list[Changes] = []
     for name, result in _attempts(process):
         begun[name] = None
         if isinstance(result, ActivityCompleted):

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -350,7 +350,7 @@ def _stage(report: JobReport) -> str:
 
 
 @contextmanager
-def _signals(tell: Callable[[int], None]) -> Iterator[None]:
+def _signals(tell: Callable[[int], None]) -> Generator[None]:
     """Have signals told instead of what they do by themselves, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -58,8 +58,9 @@ _WANTED = {
     "int": "a whole number",
     "float": "a number",
     "bool": "a boolean",
+    "array": "a list",
+    "object": "a table of keys and values",
 }
-_WANTED |= {"array": "a list", "object": "a table of keys and values"}
 
 
 def plugin_keys(kind: str) -> dict[str, str]:
@@ -142,11 +143,12 @@ class _Shape:
         for name, node in self._section("tasks").items():
             path = ("tasks", name)
             fields = self._fields(TaskDefinition, node, TASK_KEYS, path)
+            fields.setdefault("task", "")
             self._check(fields, "backoff", check_seconds, (*path, "backoff"))
             if fields.get("max_attempts", 1) < 1:
                 told = f"must be 1 or more, not {fields.pop('max_attempts')}"
                 self._note(told, (*path, "max_attempts"))
-            tasks[name] = TaskDefinition(**{"task": "", **fields})
+            tasks[name] = TaskDefinition(**fields)
         if not tasks:
             self._note("a job needs tasks", ("tasks",))
         return tasks
@@ -166,7 +168,9 @@ class _Shape:
         return self._plugin(node, keys_of("checkpointer"), ("checkpointer",))
 
     def _plugin(self, node: Node, keys: Mapping[str, str], path: KeyPath) -> PluginDefinition:
-        return PluginDefinition(**{"name": "", **self._fields(PluginDefinition, node, keys, path)})
+        fields = self._fields(PluginDefinition, node, keys, path)
+        fields.setdefault("name", "")
+        return PluginDefinition(**fields)
 
     def _section(self, section: str) -> dict[str, Node]:
         """Return the values of a section by their names, which are checked."""

@@ -5,7 +5,7 @@ the attempt ended, so a task that counts as finished has all of its writes there
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,7 +101,7 @@ class SharedDict(MutableMapping[str, Json]):
         self._ask(Ask("write", values=_checked(dict(other, **more))))
 
     @contextmanager
-    def transaction(self) -> Iterator[dict[str, Json]]:
+    def transaction(self) -> Generator[dict[str, Json]]:
         """Read and write as one step: nobody else writes meanwhile.
 
         ::

@@ -15,6 +15,7 @@ import termios
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Lock, Thread
 from typing import Protocol
 
@@ -263,7 +264,7 @@ class Supervisor:
             os.set_blocking(fd, False)
             stream = _Stream(fd, attempt, severity)
             attempt.streams[fd] = stream
-            self._selector.register(fd, selectors.EVENT_READ, lambda s=stream: self._read(s))
+            self._selector.register(fd, selectors.EVENT_READ, partial(self._read, stream))
         try:
             self._request(attempt.number, FORK, [theirs.fileno(), out_end, err_end])
             self._send(attempt, assignment)

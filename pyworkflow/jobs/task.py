@@ -1,12 +1,13 @@
 """Tasks: classes that job files name. Each attempt of one runs in an OS process of its own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Self, TypeVar
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from pyworkflow.codec import Json
 from pyworkflow.jobs.eventbus.log import Severity
 from pyworkflow.jobs.registry import Registry
 from pyworkflow.jobs.shared import SharedDict, SharedStore
@@ -90,6 +91,13 @@ class Task(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
     _context: TaskContext | None = PrivateAttr(default=None)
+
+    @classmethod
+    def for_attempt(cls, parameters: Mapping[str, Json], context: TaskContext) -> Self:
+        """Return the task of an attempt."""
+        task = cls.model_validate(parameters)
+        task._context = context
+        return task
 
     @abstractmethod
     def run(self) -> object:

@@ -14,7 +14,6 @@ from yaml.events import (
     Event,
     MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -132,7 +131,7 @@ class _Reader:
         before = self._count
         if isinstance(event, AliasEvent):
             return self._alias(event, depth, place)
-        if not isinstance(event, NodeEvent):
+        if not isinstance(event, ScalarEvent | SequenceStartEvent | MappingStartEvent):
             raise TypeError(f"{event!r} begins no node")
         if (tag := getattr(event, "tag", None)) is not None:
             self._problems.add(f"has the tag {tag!r}: tags are not allowed", place, self._path)

@@ -28,9 +28,7 @@ def plain(value: Any, what: str) -> Json:
     """
     if value is None or type(value) is bool:
         return value
-    data: bytes = check_payload(value, what)
-    decoded: Any = codec.decode(data)  # pyright: ignore[reportUnknownVariableType]
-    return cast("Json", decoded)
+    return codec.decode(check_payload(value, what))
 
 
 def input_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Json:
@@ -82,7 +80,7 @@ def _spread(given: Any) -> tuple[list[Any], dict[str, Any]]:
     if isinstance(given, dict):
         return [], cast("dict[str, Any]", given)
     several: Any = given
-    return (several if isinstance(several, list) else [several]), {}  # pyright: ignore
+    return (several if isinstance(several, list) else [several]), {}
 
 
 def _parameter_kind(function: Callable[..., Any], name: str) -> object:

@@ -48,7 +48,7 @@ def from_swf(told: dict[str, Any], payloads: Payloads) -> Decision:
 def schedule_activity(a: Attributes, p: Payloads) -> ScheduleActivity:
     """Read `ScheduleActivityTask`, and what it became."""
     meta = p.unpack(a.get("control")).meta
-    given = meta.get("given")
+    given: dict[str, Any] | None = meta.get("given")
     if given is None:
         # Another client's: what SWF tells is all there is.
         given = {

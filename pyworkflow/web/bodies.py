@@ -10,6 +10,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
+from pyworkflow.codec import Json
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.values import check_payload
 from pyworkflow.web.limits import Limits
@@ -73,8 +74,17 @@ def parse_json(body: bytes, kind: type[T]) -> T:
     Raises:
         Problem: It is no JSON, has a key twice, or is not of this type; the field is named.
     """
+    return converted(plain_json(body), kind)
+
+
+def plain_json(body: bytes) -> Json:
+    """Return what a JSON body holds.
+
+    Raises:
+        Problem: It is no JSON, or has a key twice.
+    """
     try:
-        plain = json.loads(
+        return json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_no_key_twice,
             parse_constant=_no_constant,
@@ -84,7 +94,6 @@ def parse_json(body: bytes, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         told = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise Problem(400, f"the body is no JSON: {told}") from None
-    return converted(plain, kind)
 
 
 def parse_query(request: Request, kind: type[T]) -> T:

@@ -53,7 +53,8 @@ class PatientProtocol(H11Protocol):
 
     def _idle(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
+        # uvicorn has None in it at first, and does not say so.
+        return cycle is None or cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
 
     def _expect(self) -> None:
         self._deadline = self.loop.call_later(self.header_seconds, self._late)

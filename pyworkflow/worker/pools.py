@@ -5,6 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 
@@ -35,7 +36,7 @@ class Pool(ABC):
 
     def monitor(self, task: ActivityTask) -> ActivityMonitor:
         """Return what passes the heartbeats of a task on."""
-        return ActivityMonitor(lambda details: self.manager.heartbeat(task, details))
+        return ActivityMonitor(partial(self.manager.heartbeat, task))
 
     @abstractmethod
     def submit(self, tasks: Sequence[ActivityTask]) -> None:

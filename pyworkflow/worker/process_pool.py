@@ -33,7 +33,7 @@ def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
     # Ctrl-C and service managers signal the whole group; only the worker decides what becomes of an activity. Handlers that do nothing,
     # and not SIG_IGN, which the programs that an activity starts would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda _number, _frame: None)
     bench: Any = _Bench(activities)
 
     def heartbeat(details: Json) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
+from functools import partial
 from logging import Logger
 from threading import Event
 
@@ -128,7 +129,7 @@ class ActivityWorker(SimpleWorker):
 
     def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
         assert isinstance(task, ActivityTask)  # noqa: S101 - that is what was polled
-        monitor = ActivityMonitor(lambda details: self.manager.heartbeat(task, details))
+        monitor = ActivityMonitor(partial(self.manager.heartbeat, task))
         result = execute(self.manager, task, monitor)
         if isinstance(result, ActivityFailed):
             logger.warning(

@@ -1,7 +1,8 @@
 """Workflows: code that decides what a process does next."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, overload
 
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.codec import Json
@@ -92,7 +93,7 @@ def workflow(
 def workflow(function: Callable[[Process], Decidable] | None = None, /, **settings: Any) -> Any:
     """Make a function ``(process) -> decisions`` a workflow class, bare or with settings: the attributes of `Workflow`, as keywords."""
     if function is None:
-        return lambda decorated: _class_of(decorated, settings)
+        return partial(_class_of, settings=settings)
     return _class_of(function, {})
 
 
@@ -123,7 +124,11 @@ def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
 
 
 def _is_one(thing: object) -> bool:
-    return isinstance(thing, Decision | ActivityFunction) or (
+    return isinstance(thing, Decision) or _is_activity(thing)
+
+
+def _is_activity(thing: object) -> TypeGuard[AnyActivity]:
+    return isinstance(thing, ActivityFunction) or (
         isinstance(thing, type) and issubclass(thing, Activity)
     )
 
@@ -131,8 +136,6 @@ def _is_one(thing: object) -> bool:
 def _decision(thing: object, process: Process) -> Decision:
     if isinstance(thing, Decision):
         return thing
-    if isinstance(thing, ActivityFunction) or (
-        isinstance(thing, type) and issubclass(thing, Activity)
-    ):
+    if _is_activity(thing):
         return ScheduleActivity(thing, input=process.input)
     raise ValueError(f"Invalid decision type: {thing!r}")

@@ -58,7 +58,7 @@ def _name(wanted: Any) -> Any:
     return name_of(wanted) if isinstance(wanted, type) or hasattr(wanted, "name") else wanted
 
 
-def process_started(handler: Handler | None = None) -> Any:
+def process_started(handler: Callable[..., Any] | None = None) -> Any:
     """Handle the start of the process; as ``@process_started`` or ``@process_started()``."""
     decorate = rule(lambda event: isinstance(event, ProcessStartedEvent))
     return decorate if handler is None else decorate(handler)
@@ -94,13 +94,16 @@ def interrupted_activity(activity: Any = _ANY, result: Any = _ANY) -> Callable[[
         result: The result object, or its class.
     """
     name = _name(activity)
-    outcome = (lambda r: isinstance(r, result)) if isinstance(result, type) else result
+
+    def ended(outcome: object) -> bool:
+        return isinstance(outcome, result) if isinstance(result, type) else _fits(result, outcome)
+
     return rule(
         lambda event: (
             isinstance(event, ActivityEvent)
             and not isinstance(event.result, ActivityCompleted)
             and _fits(name, event.activity_execution.activity)
-            and _fits(outcome, event.result)
+            and ended(event.result)
         )
     )
 
@@ -139,13 +142,13 @@ def child_process_completed(
     )
 
 
-def cancel_requested(handler: Handler | None = None) -> Any:
+def cancel_requested(handler: Callable[..., Any] | None = None) -> Any:
     """Handle requests to cancel the process; as ``@cancel_requested`` or ``@cancel_requested()``."""
     decorate = rule(lambda event: isinstance(event, CancelRequestedEvent))
     return decorate if handler is None else decorate(handler)
 
 
-def decision_rejected(handler: Handler | None = None) -> Any:
+def decision_rejected(handler: Callable[..., Any] | None = None) -> Any:
     """Handle decisions that turned out to be impossible; as ``@decision_rejected`` or ``@decision_rejected()``."""
     decorate = rule(lambda event: isinstance(event, DecisionRejectedEvent))
     return decorate if handler is None else decorate(handler)

@@ -96,7 +96,8 @@ class Calls:
         except ParamValidationError as error:
             raise Fault(operation, "ValidationException", str(error)) from error
         except ClientError as error:
-            raise self._refused(operation, error.response) from error
+            refusal: dict[str, Any] = error.response
+            raise self._refused(operation, refusal) from error
         except BotoCoreError as error:
             raise BackendUnavailableError(f"Amazon SWF, {operation}: {error}") from error
         self._count(answer)
@@ -181,7 +182,7 @@ def make_client(
         tcp_keepalive=True,
     )
     try:
-        session = boto3.session.Session(
+        session: Any = boto3.Session(
             aws_access_key_id=access_key_id,
             aws_secret_access_key=secret_access_key,
             region_name=region,

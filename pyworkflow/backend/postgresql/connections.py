@@ -5,7 +5,7 @@ on long after the server has come back, and a wrong password is told as a time-o
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore, Lock
 from typing import Any
@@ -54,7 +54,7 @@ class Connections:
         self._closed = False
 
     @contextmanager
-    def lend(self) -> Iterator[Connection]:
+    def lend(self) -> Generator[Connection]:
         """Lend a connection; what is left of a transaction is rolled back, and once one was lost, the others are closed, too.
 
         Raises:

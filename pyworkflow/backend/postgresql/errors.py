@@ -1,6 +1,6 @@
 """The driver's errors in our own words, and what they say about a transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import psycopg
@@ -28,7 +28,7 @@ _NO_SCHEMA = (
 
 
 @contextmanager
-def translated(label: str) -> Iterator[None]:
+def translated(label: str) -> Generator[None]:
     """Turn the driver's errors into ours, with the server's place in them."""
     try:
         yield

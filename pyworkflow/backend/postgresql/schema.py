@@ -6,7 +6,7 @@ from psycopg import sql
 
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.connections import Connection
-from pyworkflow.backend.postgresql.session import statements
+from pyworkflow.backend.postgresql.session import own_text, statements
 from pyworkflow.backend.statements import migrations
 from pyworkflow.errors import BackendVersionError
 
@@ -66,7 +66,7 @@ class _Boot:
                 self._run("schema_values")
             # Another starter may have done it meanwhile.
             for script in self._scripts[self.version() :]:
-                text = sql.SQL(script).format(schema=sql.Identifier(self._address.schema))
+                text = own_text(script).format(schema=sql.Identifier(self._address.schema))
                 self._connection.execute(text)
             self._run("set_version", version=self.known)
 

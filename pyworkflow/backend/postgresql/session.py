@@ -41,10 +41,15 @@ def statements(schema: str) -> dict[str, bytes]:
         "timer": _columns("t", TIMER),
         "child": _columns("c", CHILD),
     }
-    # The texts are of this package's own file; those that others contain are not among them.
+    # Those that others contain are not among them.
     for name in ("touched", "next_due"):
-        places[name] = sql.SQL(texts[name].rstrip(";")).format(**places)
-    return {name: sql.SQL(text).format(**places).as_bytes(None) for name, text in texts.items()}
+        places[name] = own_text(texts[name].rstrip(";")).format(**places)
+    return {name: own_text(text).format(**places).as_bytes(None) for name, text in texts.items()}
+
+
+def own_text(text: Any) -> sql.SQL:
+    """Return SQL of this package's own files, which is as good as the literals that the driver asks for."""
+    return sql.SQL(text)
 
 
 @cache
@@ -83,7 +88,7 @@ class Session:
         connection = self.connection
         if isinstance(connection, OwnConnection):
             known = _numbered(self._schema)
-            sent = []
+            sent: list[tuple[Statement, list[Any]]] = []
             for name, values in calls:
                 given = {"domain": self.domain, **values}
                 statement = known[name]

@@ -252,7 +252,7 @@ class PostgreSQLBackend(Joining):
         self._writers.close()
         self._readers.close()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Open everything anew in a child process: a connection that two programs use is of no use to either."""
         self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
         self._begin()
@@ -264,7 +264,7 @@ _instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()
 
 def _reopen_all() -> None:
     for backend in list(_instances):
-        backend._after_fork()
+        backend.after_fork()
 
 
 os.register_at_fork(after_in_child=_reopen_all)

@@ -116,7 +116,7 @@ class Wire:
                 raise error_from_result(result)
         self._prepared.update(new)
         answers = iter(results)
-        found = []
+        found: list[list[Values]] = []
         for skipped in expected:
             for _ in range(skipped):
                 next(answers)

@@ -1,7 +1,7 @@
 """Opening a database file: settings, schema, and errors in our own words."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ MEMORY = ":memory:"
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
+def translated(path: str) -> Generator[None]:
     """Turn the driver's errors into ours, with the file's name in them."""
     try:
         yield

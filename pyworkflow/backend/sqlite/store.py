@@ -190,7 +190,7 @@ class SQLiteBackend(StoredBackend):
         with self._leader, self._reading:
             self._resources.close()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Open everything anew in a child process: nothing of SQLite's may be shared across a fork."""
         self._abandoned = self._resources
         self._begin()
@@ -208,7 +208,7 @@ _instances: "weakref.WeakSet[SQLiteBackend]" = weakref.WeakSet()
 
 def _reopen_all() -> None:
     for backend in list(_instances):
-        backend._after_fork()
+        backend.after_fork()
 
 
 os.register_at_fork(after_in_child=_reopen_all)

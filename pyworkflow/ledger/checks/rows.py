@@ -10,7 +10,7 @@ from pyworkflow.ledger.checks.history import Told
 from pyworkflow.ledger.checks.record import ProcessRecord, Violated
 from pyworkflow.ledger.lifecycle import OPEN, Start
 from pyworkflow.ledger.rows import NEVER, PARKED, SCHEDULED, STARTED, ActivityRow, DecisionRow
-from pyworkflow.result import AnyProcessResult
+from pyworkflow.result import AnyProcessResult, ProcessResult
 
 
 class RowCheck:
@@ -87,7 +87,9 @@ class RowCheck:
         if row.closed != row.time:
             self.violated("I5", "it was closed at another time than that of its last event")
         try:
-            kept = None if row.result is None else decode(row.result, AnyProcessResult)
+            kept: ProcessResult | None = (
+                None if row.result is None else decode(row.result, AnyProcessResult)
+            )
         except PyworkflowError as error:
             self.violated("I20", f"its result cannot be read: {error}")
             return

@@ -1,7 +1,6 @@
 """The forms that change something, each with a page that asks first."""
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
@@ -12,7 +11,7 @@ from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.values import check_name, check_tags
 from pyworkflow.web.api.processes import check_field
-from pyworkflow.web.bodies import check_json, parse_json
+from pyworkflow.web.bodies import check_json, plain_json
 from pyworkflow.web.endpoint import Call, Endpoint
 from pyworkflow.web.pages.render import render, segment
 from pyworkflow.web.problems import Problem, problem_of
@@ -42,7 +41,7 @@ def _json(form: Form, field: str) -> Json:
     if not text:
         return None
     try:
-        value = parse_json(text.encode(), Any)
+        value = plain_json(text.encode())
     except Problem as problem:
         raise Problem(422, problem.detail.replace("the body", "it"), field) from None
     check_json(value, field)

@@ -72,12 +72,16 @@ def _page(
     new = site.tokens is None and not 20 <= len(session) <= 100
     if new:
         session = site.sessions.open(token) if token is not None else ""
+
+    def may(scope: str) -> bool:
+        return token is not None and token.allows(Scope(scope))
+
     common = {
         "base": request.scope.get("root_path", ""),
         "csrf": site.sessions.csrf(session) if session else "",
         "path": request.url.path,
         "token": token,
-        "may": (lambda scope: token is not None and token.allows(Scope(scope))),
+        "may": may,
         "with_tokens": site.tokens is not None,
         "backend": site.manager.backend.name,
         "version": versions(),

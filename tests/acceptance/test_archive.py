@@ -1,6 +1,7 @@
 """The archive example, on a folder of the tests' own, with a worker that is killed."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -37,8 +38,8 @@ def test_a_folder_is_archived_though_a_worker_is_killed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kill -9" in done.stdout
     assert "confirming" in done.stdout
-    assert "worker-1 |" in done.stdout
-    assert "worker-2 |" in done.stdout
+    # Which of them did anything is up to the machine.
+    assert re.search(r"worker-\d+ \|", done.stdout)
     assert "61 files" in done.stdout
     assert "0 problems" in done.stdout
 

@@ -18,9 +18,9 @@ from tests.unit.jobs.test_files import CLEANUP, COMPLETE, TEMPLATE
 from tests.unit.jobs.test_yaml import BOMB
 
 TASKS = """
+from pathlib import Path
 from pyworkflow.jobs.task import Task, task
-
-open("imported", "a").close()
+(Path(__file__).parents[1] / "imported").touch()
 
 @task
 class DoSomething(Task):

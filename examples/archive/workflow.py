@@ -28,6 +28,12 @@ class ArchiveWorkflow(DefaultWorkflow):
 
     activities = (scan, compress)
 
+    def decide(self, process: Process) -> list[Decision]:
+        """React to each event that is new; where several are the last, ask once."""
+        decisions = super().decide(process)
+        asks = [decision for decision in decisions if isinstance(decision, Timer)]
+        return [d for d in decisions if not isinstance(d, Timer)] + asks[:1]
+
     def initiate(self, process: Process) -> Decidable:
         """Look what is there."""
         return ScheduleActivity(scan, id="scan", input=process.input["source"])

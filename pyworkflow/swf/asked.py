@@ -10,6 +10,7 @@ from pyworkflow.decision import (
     CancelActivity,
     CancelProcess,
     CancelTimer,
+    ChildPolicy,
     CompleteProcess,
     ContinueProcess,
     Decision,
@@ -92,13 +93,12 @@ def cancel_timer(a: Attributes, p: Payloads) -> CancelTimer:
 
 def start_child(a: Attributes, p: Payloads) -> StartChildProcess:
     """Read `StartChildWorkflowExecution`, and what it became."""
+    packed = p.unpack(a.get("input"))
     child = NewProcess(
-        a["workflowType"]["name"],
-        a["workflowId"],
-        p.value(a.get("input")),
-        tuple(a.get("tagList", ())),
+        a["workflowType"]["name"], a["workflowId"], packed.value, tuple(a.get("tagList", ()))
     )
-    return StartChildProcess(child, a.get("childPolicy") or "ABANDON")
+    # SWF's own `childPolicy` is about the children of this child.
+    return StartChildProcess(child, packed.meta.get("policy", ChildPolicy.ABANDON))
 
 
 def signal_process(a: Attributes, p: Payloads) -> SignalProcess:

@@ -23,6 +23,7 @@ from pyworkflow.result import (
 )
 from pyworkflow.retry import Retry
 from pyworkflow.swf import asked
+from pyworkflow.swf.causes import reason_of
 from pyworkflow.swf.payload import Packed, Payloads
 from pyworkflow.swf.state import OpenActivity, State
 from pyworkflow.swf.words import parse_attempt
@@ -82,7 +83,7 @@ def not_scheduled(
         failed = ActivityFailed(f"attempt {attempt} could not be scheduled: {a['cause']}")
         return [ActivityEvent(waiting.execution, failed, datetime=at)]
     decision = ScheduleActivity(a["activityType"]["name"], activity_id)
-    return [DecisionRejectedEvent(decision, str(a["cause"]), datetime=at)]
+    return [DecisionRejectedEvent(decision, reason_of(str(a["cause"]), decision), datetime=at)]
 
 
 def _of(s: State, a: Attributes) -> OpenActivity | None:

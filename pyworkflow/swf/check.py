@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from pyworkflow.decision import (
     CancelActivity,
     CancelTimer,
@@ -41,6 +43,8 @@ def checked(
         InvalidDecisionError: One of them cannot apply; it is named.
     """
     groups: list[list[Swf]] = []
+    started = tuple(d.process.id for d in wanted if isinstance(d, StartChildProcess))
+    context = structs.replace(context, children=context.children + started)
     for index, decision in enumerate(wanted):
         what = f"decision {index + 1}"
         if not isinstance(decision, Decision):

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyworkflow.codec import Json, encode, to_plain
-from pyworkflow.decision import CancelActivity, Decision
+from pyworkflow.decision import CancelActivity, Decision, RequestCancelProcess, SignalProcess
 from pyworkflow.ids import new_id
+from pyworkflow.process import Process
+from pyworkflow.signal import Signal
 from pyworkflow.swf.decisions import Context, decision, to_swf
 from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.settings import Settings
 from pyworkflow.swf.state import OpenActivity, State
 from pyworkflow.swf.words import (
+    CANCEL_SIGNAL,
     CANCELED_MARKER,
     FAILED_MARKER,
     MAX_DECISIONS,
@@ -86,9 +90,17 @@ def waiting(state: State) -> dict[str, str | None]:
     return {key: a.timer for key, a in state.activities.items() if a.waiting}
 
 
-def swf_ids(state: State) -> dict[str, str]:
-    """Return the ids on SWF of activities that are not in their first attempt."""
-    return {key: a.swf_id for key, a in state.activities.items() if a.attempt > 1}
+def context_of(state: State, process: Process, payloads: Payloads, settings: Settings) -> Context:
+    """Return what decisions on a process are written with."""
+    return Context(
+        payloads,
+        settings,
+        process,
+        {key: a.swf_id for key, a in state.activities.items() if a.attempt > 1},
+        tuple(child.decision.process.id for child in state.children.values()),
+        state.policy,
+        state.options,
+    )
 
 
 def cancel_waiting(activity_id: str, timer: str | None, context: Context) -> list[Swf]:
@@ -103,12 +115,17 @@ def translated(
     wanted: Sequence[Decision], waits: dict[str, str | None], context: Context
 ) -> list[list[Swf]]:
     """Return each decision as the decisions of SWF that it takes."""
-    return [
-        cancel_waiting(one.id, waits[one.id], context)
-        if isinstance(one, CancelActivity) and one.id in waits
-        else [to_swf(one, context)]
-        for one in wanted
-    ]
+    return [_translated(one, waits, context) for one in wanted]
+
+
+def _translated(one: Decision, waits: dict[str, str | None], context: Context) -> list[Swf]:
+    if isinstance(one, CancelActivity) and one.id in waits:
+        return cancel_waiting(one.id, waits[one.id], context)
+    if isinstance(one, RequestCancelProcess) and one.details is not None:
+        # SWF's request carries no details: a signal before it does.
+        details = SignalProcess(one.process_id, Signal(CANCEL_SIGNAL, one.details))
+        return [to_swf(details, context), to_swf(one, context)]
+    return [to_swf(one, context)]
 
 
 def fitting(

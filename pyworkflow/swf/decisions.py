@@ -10,6 +10,7 @@ from pyworkflow.decision import (
     CancelActivity,
     CancelProcess,
     CancelTimer,
+    ChildPolicy,
     CompleteProcess,
     ContinueProcess,
     Decision,
@@ -50,12 +51,18 @@ class Context(Struct):
         settings: The types that this program knows.
         process: The process that decides.
         attempts: The ids on SWF of open activities that are not in their first attempt.
+        children: The ids of open children.
+        policy: What becomes of the process when its parent ends.
+        options: What the start of the process said of role, priority and decision timeout.
     """
 
     payloads: Payloads
     settings: Settings
     process: Process
     attempts: dict[str, str] = field(default_factory=dict[str, str])
+    children: tuple[str, ...] = ()
+    policy: str = ChildPolicy.ABANDON
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def owner(self) -> str:
@@ -155,11 +162,18 @@ def _start_child(d: StartChildProcess, c: Context) -> tuple[str, Attributes]:
     return "StartChildWorkflowExecution", {
         "workflowType": c.settings.type_of(child.workflow),
         "workflowId": child.id,
-        "input": c.payloads.pack(child.input, child.id, "input"),
+        "input": c.payloads.pack(child.input, child.id, "input", policy=_policy(d.child_policy)),
         "tagList": list(child.tags) or None,
-        "childPolicy": d.child_policy,
+        # SWF would apply it to the children of the child, and not when a process completes.
+        "childPolicy": ChildPolicy.ABANDON,
+        "lambdaRole": c.options.get("lambdaRole"),
         **c.settings.start_options(child.workflow),
     }
+
+
+def _policy(policy: str) -> str | None:
+    """Return what travels with a child: nothing for the policy that does nothing."""
+    return None if policy == ChildPolicy.ABANDON else policy
 
 
 def _signal(d: SignalProcess, c: Context) -> tuple[str, Attributes]:
@@ -203,6 +217,13 @@ def _fail(d: FailProcess, c: Context) -> tuple[str, Attributes]:
 
 def _continue(d: ContinueProcess, c: Context) -> tuple[str, Attributes]:
     process = c.process
+    if c.children:
+        named = ", ".join(repr(child) for child in c.children[:3])
+        more = f" and {len(c.children) - 3} more" if len(c.children) > 3 else ""
+        raise InvalidRequestError(
+            f"open children {named}{more}",
+            "would not be heard of by a new run on Amazon SWF: continue when they have ended",
+        )
     if d.workflow is not None and d.workflow != process.workflow:
         raise InvalidRequestError(
             f"workflow {d.workflow!r}", "a new run cannot be of another workflow on Amazon SWF"
@@ -211,9 +232,11 @@ def _continue(d: ContinueProcess, c: Context) -> tuple[str, Attributes]:
     told = {"input": d.input is not UNSET, "tags": d.tags is not None, "workflow": d.workflow}
     known = c.settings.workflows.get(process.workflow)
     options: Attributes = {
+        **c.options,
         "workflowTypeVersion": c.settings.type_of(process.workflow)["version"],
-        "lambdaRole": c.settings.lambda_role,
     }
+    if c.settings.lambda_role is not None:
+        options["lambdaRole"] = c.settings.lambda_role
     if process.category is not None:
         options["taskList"] = {"name": process.category}
     if process.timeout is not None:
@@ -221,9 +244,11 @@ def _continue(d: ContinueProcess, c: Context) -> tuple[str, Attributes]:
     if known is not None:
         options["taskStartToCloseTimeout"] = timeout(known.decision_timeout)
     return "ContinueAsNewWorkflowExecution", {
-        "input": c.payloads.pack(given, c.owner, "input", run=process.run + 1, told=told),
+        "input": c.payloads.pack(
+            given, c.owner, "input", run=process.run + 1, told=told, policy=_policy(c.policy)
+        ),
         "tagList": list(process.tags if d.tags is None else d.tags) or None,
-        "childPolicy": "ABANDON",
+        "childPolicy": ChildPolicy.ABANDON,
         **options,
     }
 

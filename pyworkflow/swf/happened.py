@@ -11,6 +11,7 @@ from pyworkflow.decision import (
     AnyDecision,
     CancelActivity,
     CancelProcess,
+    ChildPolicy,
     CompleteProcess,
     ContinueProcess,
     Decision,
@@ -48,14 +49,16 @@ from pyworkflow.result import (
 )
 from pyworkflow.signal import Signal
 from pyworkflow.swf import asked, attempts
+from pyworkflow.swf.causes import reason_of
 from pyworkflow.swf.payload import Payloads
-from pyworkflow.swf.state import OpenTimer, State
+from pyworkflow.swf.state import OpenChild, OpenTimer, State
 from pyworkflow.swf.words import (
     CANCEL_SIGNAL,
     CANCELED_MARKER,
     FAILED_MARKER,
     REST_MARKER,
     RETRY_SIGNAL,
+    START_OPTIONS,
     to_seconds,
 )
 
@@ -84,10 +87,10 @@ class Told(Struct, frozen=True):
         """Return the event that a decision was applied."""
         return [DecisionEvent(decision, datetime=self.at)]
 
-    def rejected(self, decision: Any, about: str = "") -> list[Event]:
+    def rejected(self, decision: Any) -> list[Event]:
         """Return the event that a decision turned out to be impossible."""
-        cause = str(self.a.get("cause", "")) + (f": {about}" if about else "")
-        return [DecisionRejectedEvent(decision, cause, datetime=self.at)]
+        reason = reason_of(str(self.a.get("cause", "")), decision)
+        return [DecisionRejectedEvent(decision, reason, datetime=self.at)]
 
 
 # -- the process ---------------------------------------------------------------------------------------------------------------------
@@ -99,7 +102,10 @@ def _started(t: Told) -> list[Event]:
     s.workflow, s.version = a["workflowType"]["name"], a["workflowType"]["version"]
     s.input, s.run = packed.value, int(packed.meta.get("run", 1))
     s.tags = tuple(a.get("tagList", ()))
-    s.parent = a.get("parentWorkflowExecution", {}).get("workflowId")
+    parent = a.get("parentWorkflowExecution", {})
+    s.parent, s.parent_run = parent.get("workflowId"), parent.get("runId")
+    s.policy = packed.meta.get("policy", ChildPolicy.ABANDON)
+    s.options = {key: a[key] for key in START_OPTIONS if key in a}
     s.category = a.get("taskList", {}).get("name")
     s.timeout = to_seconds(a.get("executionStartToCloseTimeout"))
     s.started = t.at
@@ -134,7 +140,7 @@ def _continued(t: Told) -> list[Event]:
 
 
 def _timed_out(t: Told) -> list[Event]:
-    _close(t, Status.TIMED_OUT, ProcessTimedOut())
+    _close(t, Status.TIMED_OUT, ProcessTimedOut(str(t.a["timeoutType"]).lower()))
     return [ProcessTimedOutEvent(datetime=t.at)]
 
 
@@ -238,27 +244,30 @@ def _timer_canceled(t: Told) -> list[Event]:
 
 def _child_initiated(t: Told) -> list[Event]:
     decision = asked.start_child(t.a, t.payloads)
-    t.state.children[t.id] = decision
-    t.state.open_children[decision.process.id] = t.at
+    t.state.children[t.id] = OpenChild(decision, t.at)
     return t.decided(decision)
 
 
+def _child_started(t: Told) -> list[Event]:
+    child = t.state.children.get(t.a.get("initiatedEventId") or 0)
+    if child is not None:
+        child.run = t.a["workflowExecution"]["runId"]
+    return []
+
+
 def _child_not_started(t: Told) -> list[Event]:
-    decision = t.state.children.pop(t.a.get("initiatedEventId") or 0, None)
-    if decision is None:
-        child = NewProcess(t.a["workflowType"]["name"], t.a["workflowId"])
-        decision = StartChildProcess(child)
-    else:
-        t.state.open_children.pop(decision.process.id, None)
-    return t.rejected(decision, t.a["workflowId"])
+    child = t.state.children.pop(t.a.get("initiatedEventId") or 0, None)
+    if child is not None:
+        return t.rejected(child.decision)
+    new = NewProcess(t.a["workflowType"]["name"], t.a["workflowId"])
+    return t.rejected(StartChildProcess(new))
 
 
 def _child_ended(result: Callable[[Told], AnyProcessResult]) -> Callable[[Told], list[Event]]:
     def read(t: Told) -> list[Event]:
         child_id = t.a["workflowExecution"]["workflowId"]
-        decision = t.state.children.pop(t.a.get("initiatedEventId") or 0, None)
-        t.state.open_children.pop(child_id, None)
-        tags = () if decision is None else decision.process.tags
+        child = t.state.children.pop(t.a.get("initiatedEventId") or 0, None)
+        tags = () if child is None else child.decision.process.tags
         workflow = t.a["workflowType"]["name"]
         return [ChildProcessEvent(child_id, result(t), workflow, tags, datetime=t.at)]
 
@@ -274,6 +283,10 @@ def _asked(
     read: Callable[[dict[str, Any], Payloads], Decision],
 ) -> Callable[[Told], list[Event]]:
     def kept(t: Told) -> list[Event]:
+        if t.a.get("signalName") == CANCEL_SIGNAL:
+            # The details of the request to cancel that follows: no decision of its own.
+            t.state.asked[t.id] = None
+            return []
         decision = t.state.asked[t.id] = read(t.a, t.payloads)
         return t.decided(decision)
 
@@ -289,14 +302,10 @@ def _not_told(
     read: Callable[[dict[str, Any]], Decision],
 ) -> Callable[[Told], list[Event]]:
     def rejected(t: Told) -> list[Event]:
-        decision = t.state.asked.pop(t.a.get("initiatedEventId") or 0, None)
-        return t.rejected(decision or read(t.a), t.a["workflowId"])
+        decision = t.state.asked.pop(t.a.get("initiatedEventId") or 0, read(t.a))
+        return [] if decision is None else t.rejected(decision)
 
     return rejected
-
-
-def _nothing(t: Told) -> list[Event]:
-    return []
 
 
 def _activity(read: Callable[..., list[Event]]) -> Callable[[Told], list[Event]]:
@@ -326,7 +335,7 @@ READERS: dict[str, Callable[[Told], list[Event]]] = {
     "CancelTimerFailed": lambda t: t.rejected(asked.cancel_timer(t.a, t.payloads)),
     "StartChildWorkflowExecutionInitiated": _child_initiated,
     "StartChildWorkflowExecutionFailed": _child_not_started,
-    "ChildWorkflowExecutionStarted": _nothing,
+    "ChildWorkflowExecutionStarted": _child_started,
     "ChildWorkflowExecutionCompleted": _child_ended(
         lambda t: ProcessCompleted(t.payloads.value(t.a.get("result")))
     ),

@@ -46,6 +46,7 @@ class Reader:
         self._start_at: DateTime | None = None
         self._held: list[Event] = []
         self._deciding = 0
+        self._scheduled: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._history) + len(self._new)
@@ -67,7 +68,10 @@ class Reader:
     def _read(self, raw: Raw) -> None:
         kind, at = raw["eventType"], raw.get("eventTimestamp")
         attributes = raw.get(attributes_key(kind, "Event"), {})
-        if kind == "DecisionTaskStarted":
+        if kind == "DecisionTaskScheduled":
+            self._scheduled.add(raw["eventId"])
+        elif kind == "DecisionTaskStarted":
+            self._scheduled.discard(attributes.get("scheduledEventId", 0))
             self._flush()
             identity = attributes.get("identity")
             self._start = DecisionStartedEvent(identity=identity, datetime=at)
@@ -164,13 +168,20 @@ class Reader:
             timeout=s.timeout,
         )
 
-    def is_deciding(self) -> bool:
-        """Whether a decision is under way."""
-        return self._start is not None
+    @property
+    def decision(self) -> str | None:
+        """Where the decision task stands: ``started``, ``scheduled``, or None for none."""
+        if self._start is not None:
+            return "started"
+        return "scheduled" if self._scheduled else None
 
     def wants_decider(self) -> bool:
-        """Whether something has happened that a decider has not seen, and nothing holds it back."""
+        """Whether the decision task, once it has started, has something that a decider has not seen, and nothing holds it back."""
         s = self.state
         if s.parked is not None or s.delayed_by is not None or s.rest:
             return False
-        return any(event.wakes for event in self.history().unseen())
+        history = self.history()
+        if self._start is None:
+            # What is unseen is what a decision that starts now would be shown.
+            history = history.extended([DecisionStartedEvent()])
+        return any(event.wakes for event in history.unseen())

@@ -20,6 +20,7 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.process import Process
+from pyworkflow.swf.causes import cause_of
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.settings import Settings
 from pyworkflow.swf.words import QUIET, attempt_id, attributes_key, lifetime
@@ -196,7 +197,7 @@ class Record:
 
     def rejected(self, decision: Decision, reason: str) -> None:
         """Record that a decision turned out to be impossible."""
-        cause = reason.partition(":")[0]
+        cause = cause_of(reason, decision)
         types = self.settings.type_of
         if type(decision) in CLOSING:
             self.decided(CLOSING[type(decision)], cause=cause)

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision, StartChildProcess, Timer
+from pyworkflow.decision import ChildPolicy, Decision, StartChildProcess, Timer
 from pyworkflow.process import Status
 from pyworkflow.result import AnyProcessResult
 from pyworkflow.retry import Retry
@@ -63,6 +63,20 @@ class OpenTimer(Struct):
     since: DateTime | None = None
 
 
+class OpenChild(Struct):
+    """A child process that was asked for and has not ended.
+
+    Attributes:
+        decision: The decision that asked for it.
+        since: When that was.
+        run: SWF's name of its run; None until it has started.
+    """
+
+    decision: StartChildProcess
+    since: DateTime | None = None
+    run: str | None = None
+
+
 class State(Struct):
     """What is known of a process.
 
@@ -72,6 +86,9 @@ class State(Struct):
         input: Its input.
         tags: Its tags.
         parent: The id of its parent.
+        parent_run: SWF's name of its parent's run.
+        policy: What becomes of it when its parent ends; one of `ChildPolicy`.
+        options: What its start said of role, priority and decision timeout, as SWF names them.
         run: The number of its run.
         category: The queue of its decisions.
         timeout: Seconds that it may be open.
@@ -82,9 +99,8 @@ class State(Struct):
         activities: What is open, by our id.
         scheduled: Our ids of activities by the number of the event that scheduled an attempt.
         timers: Open timers by id.
-        children: Children by the number of the event that asked for them.
-        open_children: The ids of those that run, and since when.
-        asked: Signals and requests to cancel by the number of the event that asked for them.
+        children: Open children by the number of the event that asked for them.
+        asked: Signals and requests to cancel by the number of the event that asked for them; None for those of this package.
         signal_ids: Ids of the signals so far.
         cancel_details: What the next request to cancel is about.
         cancel_requested: Whether the process was asked to cancel itself and has not answered.
@@ -99,6 +115,9 @@ class State(Struct):
     input: Json = None
     tags: tuple[str, ...] = ()
     parent: str | None = None
+    parent_run: str | None = None
+    policy: str = ChildPolicy.ABANDON
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     run: int = 1
     category: str | None = None
     timeout: float | None = None
@@ -109,9 +128,8 @@ class State(Struct):
     activities: dict[str, OpenActivity] = field(default_factory=dict[str, OpenActivity])
     scheduled: dict[int, str] = field(default_factory=dict[int, str])
     timers: dict[str, OpenTimer] = field(default_factory=dict[str, OpenTimer])
-    children: dict[int, StartChildProcess] = field(default_factory=dict[int, StartChildProcess])
-    open_children: dict[str, DateTime | None] = field(default_factory=dict[str, "DateTime | None"])
-    asked: dict[int, Decision] = field(default_factory=dict[int, Decision])
+    children: dict[int, OpenChild] = field(default_factory=dict[int, OpenChild])
+    asked: dict[int, Decision | None] = field(default_factory=dict[int, "Decision | None"])
     signal_ids: set[str] = field(default_factory=set[str])
     cancel_details: Json = None
     cancel_requested: bool = False

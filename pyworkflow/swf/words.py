@@ -59,6 +59,14 @@ RETRY_SIGNAL = "pyworkflow.retry"
 CANCEL_SIGNAL = "pyworkflow.cancel"
 """Carries the details of the request to cancel that follows it."""
 
+START_OPTIONS = ("lambdaRole", "taskPriority", "taskStartToCloseTimeout")
+"""What a new run takes over from the start of the old one, beside queue, tags and time limit."""
+
+CLOSING_TYPES = frozenset(
+    {"CancelWorkflowExecution", "CompleteWorkflowExecution", "FailWorkflowExecution"}
+)
+"""The decisions that end a process."""
+
 LINE = 1_024
 """Characters of a reason that is kept with other things."""
 

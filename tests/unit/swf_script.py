@@ -54,6 +54,34 @@ class Script:
             **more,
         }
 
+    def description(
+        self, name: str = "p", run: str = "r1", open_children: int = 0, **more: Any
+    ) -> dict[str, Any]:
+        """Return what SWF tells of one execution."""
+        return {
+            "executionInfo": self.info(name, run, **more),
+            "executionConfiguration": {
+                "taskStartToCloseTimeout": "60",
+                "executionStartToCloseTimeout": "60",
+                "taskList": {"name": "x"},
+                "childPolicy": "ABANDON",
+            },
+            "openCounts": {
+                "openActivityTasks": 0,
+                "openDecisionTasks": 0,
+                "openTimers": 0,
+                "openChildWorkflowExecutions": open_children,
+            },
+        }
+
+    def records(self, operation: str) -> list[dict[str, Any]]:
+        """Return a list to which the parameters of each call of an operation will be added."""
+        calls: list[dict[str, Any]] = []
+        self.stubber.client.meta.events.register(
+            f"provide-client-params.swf.{operation}", lambda params, **_: calls.append(params)
+        )
+        return calls
+
     def history(self, *events: Event, **process: Any) -> list[dict[str, Any]]:
         """Return a history as SWF tells it."""
         told = {"workflow": "order", "id": "p"} | process

@@ -11,16 +11,12 @@ from pyworkflow.backend.base import Completion, Reuse
 from pyworkflow.decision import (
     CancelActivity,
     CancelProcess,
-    ChildPolicy,
     CompleteProcess,
     ContinueProcess,
-    NewProcess,
     RequestCancelProcess,
     ScheduleActivity,
     ScheduleLambda,
     SignalProcess,
-    StartChildProcess,
-    Timer,
 )
 from pyworkflow.errors import (
     ProcessAlreadyExistsError,
@@ -31,7 +27,6 @@ from pyworkflow.event import (
     ActivityEvent,
     ActivityStartedEvent,
     CancelRequestedEvent,
-    ChildProcessEvent,
     DecisionEvent,
     DecisionFailedEvent,
     DecisionRejectedEvent,
@@ -42,9 +37,6 @@ from pyworkflow.process import Process, Status
 from pyworkflow.result import (
     ActivityCanceled,
     ActivityCompleted,
-    ProcessFailed,
-    ProcessTerminated,
-    ProcessTimedOut,
 )
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask
@@ -72,49 +64,6 @@ def decides(script: Script, wanted: list[Any], *told: Any) -> None:
     script.backend.complete_decision_task(task, wanted)
 
 
-# -- children ------------------------------------------------------------------------------------------------------------------------
-
-KID = StartChildProcess(NewProcess("order", "kid", 0, ("small",)), ChildPolicy.TERMINATE)
-
-
-def test_a_child_is_started_with_its_tags_and_policy(script: Script) -> None:
-    decides(
-        script,
-        [KID],
-        {
-            "decisionType": "StartChildWorkflowExecution",
-            "startChildWorkflowExecutionDecisionAttributes": {
-                "workflowType": ORDER,
-                "workflowId": "kid",
-                "input": "0",
-                "tagList": ["small"],
-                "childPolicy": "TERMINATE",
-            },
-        },
-    )
-
-
-@pytest.mark.parametrize(
-    "result",
-    [ProcessFailed("bad", [1]), ProcessTerminated(), ProcessTimedOut("start_to_close")],
-)
-def test_a_parent_hears_once_how_its_child_ended(script: Script, result: Any) -> None:
-    told = ChildProcessEvent("kid", result, "order", ("small",))
-    task = script.deciding(DecisionStartedEvent(), DecisionEvent(KID), told)
-
-    assert task.process.history.find(ChildProcessEvent) == [told]
-    assert told in task.process.unseen_events()
-
-
-def test_a_child_whose_id_is_taken_is_told_as_an_event(script: Script) -> None:
-    rejected = DecisionRejectedEvent(
-        StartChildProcess(NewProcess("order", "kid")), "WORKFLOW_ALREADY_RUNNING: kid"
-    )
-    task = script.deciding(DecisionStartedEvent(), DecisionEvent(Timer(9)), rejected)
-
-    assert task.process.unseen_events()[-1] == rejected
-
-
 # -- cancellation --------------------------------------------------------------------------------------------------------------------
 
 
@@ -129,14 +78,6 @@ def test_canceling_asks_the_process_and_tells_it_why(script: Script) -> None:
     script.answer("request_cancel_workflow_execution", domain="d", workflowId="p")
 
     script.backend.cancel_process("p", "enough")
-
-
-def test_terminating_is_another_thing(script: Script) -> None:
-    script.answer(
-        "terminate_workflow_execution", domain="d", workflowId="p", runId="r1", reason="stuck"
-    )
-
-    script.backend.terminate_process("p:r1", "stuck")
 
 
 def test_a_process_that_handles_cancellation_is_asked(script: Script) -> None:
@@ -289,14 +230,49 @@ def test_a_message_to_another_process_is_sent_and_its_failure_told(script: Scrip
             "requestCancelExternalWorkflowExecutionDecisionAttributes": {"workflowId": "other"},
         },
     )
-    cause = "UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION: other"
-    rejected = [DecisionRejectedEvent(one, cause) for one in asked]
+    rejected = [DecisionRejectedEvent(one, "unknown process 'other'") for one in asked]
 
     task = script.deciding(
         DecisionStartedEvent(), *(DecisionEvent(one) for one in asked), *rejected
     )
 
     assert task.process.unseen_events()[-2:] == rejected
+
+
+def test_the_details_of_a_request_to_cancel_another_process_go_ahead_of_it(script: Script) -> None:
+    wanted = RequestCancelProcess("other", {"why": "late"})
+    task = script.deciding()
+    sent = script.records("RespondDecisionTaskCompleted")
+    script.answer("respond_decision_task_completed")
+    script.backend.complete_decision_task(task, wanted)
+    signaled, _ = sent[0]["decisions"]
+    given = signaled["signalExternalWorkflowExecutionDecisionAttributes"]
+    decided = script.history(DecisionStartedEvent(), DecisionEvent(wanted))
+    own = {
+        "eventId": len(decided) + 1,
+        "eventType": "SignalExternalWorkflowExecutionInitiated",
+        "eventTimestamp": NOW,
+        "signalExternalWorkflowExecutionInitiatedEventAttributes": given
+        | {"decisionTaskCompletedEventId": 4},
+    }
+    failed = {
+        "eventId": len(decided) + 2,
+        "eventType": "SignalExternalWorkflowExecutionFailed",
+        "eventTimestamp": NOW,
+        "signalExternalWorkflowExecutionFailedEventAttributes": {
+            "workflowId": "other",
+            "cause": "UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION",
+            "initiatedEventId": len(decided) + 1,
+            "decisionTaskCompletedEventId": 4,
+        },
+    }
+    script.answer("describe_workflow_execution", script.description())
+    script.answer("get_workflow_execution_history", {"events": [*decided, own, failed]})
+
+    process = script.backend.process_by_id("p:r1")
+
+    assert (given["signalName"], given["input"]) == ("pyworkflow.cancel", '{"why":"late"}')
+    assert list(process.history)[1:] == [DecisionStartedEvent(), DecisionEvent(wanted)]
 
 
 def test_a_function_is_scheduled_and_the_role_is_given_at_the_start() -> None:
@@ -331,17 +307,10 @@ def test_a_function_is_scheduled_and_the_role_is_given_at_the_start() -> None:
 
 def test_a_process_goes_on_as_a_new_run(script: Script) -> None:
     task = script.deciding(input=1, tags=["t"], category="special", timeout=7)
-    sent: dict[str, Any] = {}
-
-    def keep(params: dict[str, Any], **_: Any) -> None:
-        sent.update(params)
-
-    script.stubber.client.meta.events.register(
-        "provide-client-params.swf.RespondDecisionTaskCompleted", keep
-    )
+    sent = script.records("RespondDecisionTaskCompleted")
     script.answer("respond_decision_task_completed", taskToken="token", decisions=ANY)
     script.backend.complete_decision_task(task, ContinueProcess(input=2))
-    given = sent["decisions"][0]["continueAsNewWorkflowExecutionDecisionAttributes"]
+    given = sent[0]["decisions"][0]["continueAsNewWorkflowExecutionDecisionAttributes"]
     events = script.history(DecisionStartedEvent())
     started = events[0]["workflowExecutionStartedEventAttributes"]
     started["input"], started["tagList"] = given["input"], given["tagList"]
@@ -368,9 +337,9 @@ def test_a_run_is_found_by_its_number(script: Script) -> None:
             execution={"workflowId": "p", "runId": run},
             maximumPageSize=1,
         )
-    script.answer("terminate_workflow_execution", domain="d", workflowId="p", runId="r2")
+    script.answer("request_cancel_workflow_execution", domain="d", workflowId="p", runId="r2")
 
-    script.backend.terminate_process("p:2")
+    script.backend.cancel_process("p:2")
 
 
 def test_the_first_start_repeated_means_the_process_that_goes_on(script: Script) -> None:
@@ -386,21 +355,7 @@ def test_the_first_start_repeated_means_the_process_that_goes_on(script: Script)
         else:
             script.answer(
                 "describe_workflow_execution",
-                {
-                    "executionInfo": script.info("p", "r2"),
-                    "executionConfiguration": {
-                        "taskStartToCloseTimeout": "60",
-                        "executionStartToCloseTimeout": "60",
-                        "taskList": {"name": "x"},
-                        "childPolicy": "ABANDON",
-                    },
-                    "openCounts": {
-                        "openActivityTasks": 0,
-                        "openDecisionTasks": 0,
-                        "openTimers": 0,
-                        "openChildWorkflowExecutions": 0,
-                    },
-                },
+                script.description("p", "r2"),
             )
         script.answer("get_workflow_execution_history", {"events": second[:1]})
         script.answer("get_workflow_execution_history", {"events": first[:1]})

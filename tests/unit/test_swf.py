@@ -9,6 +9,7 @@ from botocore.session import Session
 from botocore.validate import ParamValidator
 
 from pyworkflow.activity import ActivityExecution
+from pyworkflow.backend.amazonswf.looking import waits_of
 from pyworkflow.decision import (
     CancelActivity,
     CancelProcess,
@@ -61,6 +62,7 @@ from pyworkflow.result import (
 from pyworkflow.retry import Retry
 from pyworkflow.signal import Signal
 from pyworkflow.swf.asked import from_swf
+from pyworkflow.swf.chores import context_of
 from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.happened import READERS
 from pyworkflow.swf.payload import Payloads
@@ -154,7 +156,7 @@ def rejected(decision: Any, cause: str, *, initiated: bool = False) -> list[Even
 
 SIGNAL = SignalProcess("other", Signal("x", 1))
 CANCEL = RequestCancelProcess("other")
-UNKNOWN = "UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION: other"
+UNKNOWN = "unknown process 'other'"
 
 HISTORIES: list[list[Event]] = [
     ended(ActivityCompleted(0)),
@@ -208,14 +210,14 @@ HISTORIES: list[list[Event]] = [
     ],
     [DecisionStartedEvent(), DecisionFailedEvent("broken", "trace"), *decided(TIMER)],
     [*decided(RecordMarker("m")), DecisionFailedEvent("unseen events"), *decided(TIMER)],
-    rejected(ScheduleActivity("charge", "b"), "ACTIVITY_TYPE_DOES_NOT_EXIST"),
-    rejected(CancelActivity("b"), "ACTIVITY_ID_UNKNOWN"),
-    rejected(ScheduleLambda("f", "l"), "ID_ALREADY_IN_USE"),
-    rejected(Timer(0, None, "t"), "TIMER_ID_ALREADY_IN_USE"),
-    rejected(CancelTimer("t"), "TIMER_ID_UNKNOWN"),
+    rejected(ScheduleActivity("charge", "b"), "activity 'charge': is not registered"),
+    rejected(CancelActivity("b"), "the activity is not open any more"),
+    rejected(ScheduleLambda("f", "l"), "activity id 'l': is open already"),
+    rejected(Timer(0, None, "t"), "timer id 't': is open already"),
+    rejected(CancelTimer("t"), "the timer is not open any more"),
     rejected(RecordMarker("m"), "OPERATION_NOT_PERMITTED"),
-    rejected(KID, "WORKFLOW_ALREADY_RUNNING: kid", initiated=True),
-    rejected(StartChildProcess(NewProcess("order", "kid")), "WORKFLOW_TYPE_DOES_NOT_EXIST: kid"),
+    rejected(KID, "process 'kid' already exists: it is open", initiated=True),
+    rejected(StartChildProcess(NewProcess("order", "kid")), "workflow 'order': is not registered"),
     rejected(SIGNAL, UNKNOWN, initiated=True),
     rejected(CANCEL, UNKNOWN, initiated=True),
     rejected(CompleteProcess(), "OPERATION_NOT_PERMITTED"),
@@ -341,6 +343,43 @@ def test_decisions_come_right_after_the_start_of_the_decision_that_made_them() -
     assert times == sorted(times, key=str)
 
 
+def pending(events: list[Event], *more: str) -> list[tuple[str, str]]:
+    """Return what a process waits for, after some more events without attributes."""
+    told = to_swf_history(process_of(events))
+    for kind in more:
+        number = len(told) + 1
+        told.append(raw(number, kind, scheduledEventId=number - 1, signalName="s", input="0"))
+    return [(one.kind, one.state) for one in waits_of(read(told))]
+
+
+SIGNALED = ("WorkflowExecutionSignaled", "DecisionTaskScheduled")
+
+
+@pytest.mark.parametrize(
+    ("events", "more", "expected"),
+    [
+        ([], [], []),
+        ([], ["DecisionTaskScheduled"], [("decision", "scheduled")]),
+        ([], ["DecisionTaskScheduled", "DecisionTaskStarted"], [("decision", "started")]),
+        (decided(TIMER), [], [("timer", "open")]),
+        (decided(TIMER), SIGNALED, [("decision", "scheduled"), ("timer", "open")]),
+        (
+            decided(TIMER),
+            [*SIGNALED, "DecisionTaskStarted"],
+            [("decision", "started"), ("timer", "open")],
+        ),
+        (decided(KID), ["DecisionTaskScheduled"], [("child_process", "open")]),
+        (scheduled(), [], [("activity", "scheduled")]),
+        (scheduled(ActivityStartedEvent(A)), [], [("activity", "started")]),
+        (ended(ActivityCompleted(0)), ["DecisionTaskScheduled"], [("decision", "scheduled")]),
+    ],
+)
+def test_a_process_waits_for_a_decider_only_while_a_decision_is_due(
+    events: list[Event], more: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert pending(events, *more) == expected
+
+
 def test_a_surplus_decision_has_nothing_for_a_decider() -> None:
     events = [
         START,
@@ -427,6 +466,36 @@ def test_a_new_run_keeps_queue_time_limit_tags_and_counts_on() -> None:
     assert attributes["workflowTypeVersion"] == "7"
     packed = Payloads().unpack(attributes["input"])
     assert (packed.value, packed.meta["run"]) == ({"in": 1}, 2)
+
+
+def test_a_new_run_takes_over_role_priority_and_decision_timeout() -> None:
+    started = raw(
+        1,
+        "WorkflowExecutionStarted",
+        workflowType={"name": "order", "version": "1.0"},
+        lambdaRole="arn:role",
+        taskPriority="7",
+        taskStartToCloseTimeout="20",
+    )
+    reader = read([started])
+    given = context_of(reader.state, reader.process("p"), Payloads(), Settings())
+
+    run = to_swf(ContinueProcess(), given)["continueAsNewWorkflowExecutionDecisionAttributes"]
+    child = to_swf(KID, given)["startChildWorkflowExecutionDecisionAttributes"]
+
+    assert (run["lambdaRole"], run["taskPriority"], run["taskStartToCloseTimeout"]) == (
+        "arn:role",
+        "7",
+        "20",
+    )
+    assert child["lambdaRole"] == "arn:role"
+    validate(run, "ContinueAsNewWorkflowExecutionDecisionAttributes")
+
+
+def test_a_process_that_timed_out_says_which_timeout() -> None:
+    reader = read(to_swf_history(process_of([ProcessTimedOutEvent()])))
+
+    assert reader.process("p").result == ProcessTimedOut("start_to_close")
 
 
 def test_lambda_gets_its_input_as_it_is_and_the_role_goes_with_the_start() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime as DateTime
 from threading import Event as Flag
 from typing import Any
 
+from pyworkflow.backend.amazonswf.child_policies import ChildPolicies
 from pyworkflow.backend.amazonswf.client import Calls, check_client, make_client
 from pyworkflow.backend.amazonswf.deciding import Deciding
 from pyworkflow.backend.amazonswf.executions import Executions, execution_of, status_of
@@ -121,8 +122,14 @@ class AmazonSWFBackend(Backend):
         self._settings = Settings(version, dict(versions or {}), lambda_role)
         self._executions = Executions(self.calls, self._payloads)
         self._starting = Starting(self.calls, self._executions, self._payloads, self._settings)
+        self._policies = ChildPolicies(self.calls, self._executions, self._payloads)
         self._deciding = Deciding(
-            lambda: self.polls, self.calls, self._executions, self._payloads, self._settings
+            lambda: self.polls,
+            self.calls,
+            self._executions,
+            self._payloads,
+            self._settings,
+            self._policies,
         )
         self._working = Working(lambda: self.polls, self.calls, self._payloads)
         self._polling = Polling(self._ask, self._give_back)
@@ -240,7 +247,11 @@ class AmazonSWFBackend(Backend):
         short, whole = cut_reason(reason)
         owner = str(process_id).partition(":")[0]
         text = self._payloads.pack(details, owner, "details", reason=whole)
+        self._check_open()
+        parent = self._policies.parent_with_children(process_id)
         self._tell("terminate_workflow_execution", process_id, reason=short, details=text)
+        if parent is not None:
+            self._policies.after_termination(parent)
 
     def retry_process(self, process_id: str) -> None:
         self._signal(process_id, RETRY_SIGNAL, None)

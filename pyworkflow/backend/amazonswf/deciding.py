@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
+from pyworkflow.backend.amazonswf.child_policies import Bound, ChildPolicies, bound_children
 from pyworkflow.backend.amazonswf.client import Calls, Fault
 from pyworkflow.backend.amazonswf.executions import Execution, Executions
 from pyworkflow.backend.exchange import FailedDecision, Poll
-from pyworkflow.decision import CancelActivity, CancelProcess, Decision
+from pyworkflow.decision import CancelActivity, CancelProcess, ChildPolicy, Decision
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidDecisionError,
     StaleDecisionTaskError,
 )
 from pyworkflow.event import CancelRequestedEvent
-from pyworkflow.process import Process
 from pyworkflow.swf import chores
 from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
@@ -24,7 +24,8 @@ from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import Settings
-from pyworkflow.swf.words import FAILED, QUIET, REST
+from pyworkflow.swf.state import State
+from pyworkflow.swf.words import CLOSING_TYPES, FAILED, QUIET, REST
 from pyworkflow.task import DecisionTask
 
 log = logging.getLogger("pyworkflow.amazonswf")
@@ -77,6 +78,7 @@ class Deciding:
         executions: Reads histories.
         payloads: How values become texts.
         settings: The types that this program knows.
+        policies: Ends children with their parents.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class Deciding:
         executions: Executions,
         payloads: Payloads,
         settings: Settings,
+        policies: ChildPolicies,
     ) -> None:
         self._polls = polls
         self._calls = calls
         self._executions = executions
         self._payloads = payloads
         self._settings = settings
+        self._policies = policies
         self._readers = Readers()
 
     # -- from SWF ------------------------------------------------------------------------------------------------------------------
@@ -126,30 +130,47 @@ class Deciding:
             marker = chores.failed(
                 f"{type(error).__name__}: {error}", None, SELDOM, self._payloads, execution.id
             )
-            self._answer_alone(token, marker, FAILED, execution.id)
+            self._answer_alone(token, marker, FAILED, execution)
             return None
         self._executions.note(execution.id, execution.run)
-        process = reader.process(execution.id)
-        own = self._chores(reader, process)
-        if reader.state.rest:
-            self._send_rest(token, reader, process)
+        if self._policies.ends_with_parent(execution, reader.state):
+            # A terminated child has no task any more; one that was asked to cancel itself is decided with that.
+            if reader.state.policy == ChildPolicy.REQUEST_CANCEL:
+                self._answer_alone(token, [], QUIET, execution)
             task = None
-        elif reader.wants_decider() and not any(_closes(one) for _, one in own):
-            context = {
-                "token": token,
-                "run_id": execution.run,
-                "version": reader.state.version,
-                "chores": [list(one) for one in own],
-                "waiting": chores.waiting(reader.state),
-                "attempts": chores.swf_ids(reader.state),
-                "failures": reader.state.failures,
-            }
-            task = DecisionTask(process, context, reader.state.failures + 1)
         else:
-            self._answer_alone(token, [one for _, one in own], QUIET, execution.id)
-            task = None
+            task = self._decided_by(token, execution, reader)
         self._readers.keep(execution, reader)
         return task
+
+    def _decided_by(self, token: str, execution: Execution, reader: Reader) -> DecisionTask | None:
+        """Return the task of a decider, or do what needs none."""
+        state, process = reader.state, reader.process(execution.id)
+        bound = bound_children(state)
+        context = chores.context_of(state, process, self._payloads, self._settings)
+        own = self._chores(state, context)
+        if state.rest:
+            groups = chores.translated(state.rest, chores.waiting(state), context)
+            sent = chores.fitting([], state.rest, groups, context)
+            self._answer_alone(token, sent, REST, execution, bound)
+        elif reader.wants_decider() and not any(_closes(one) for _, one in own):
+            given = {
+                "token": token,
+                "run_id": execution.run,
+                "version": state.version,
+                "chores": [list(one) for one in own],
+                "waiting": chores.waiting(state),
+                "failures": state.failures,
+                "attempts": context.attempts,
+                "children": list(context.children),
+                "bound": [list(one) for one in bound],
+                "policy": context.policy,
+                "options": context.options,
+            }
+            return DecisionTask(process, given, state.failures + 1)
+        else:
+            self._answer_alone(token, [one for _, one in own], QUIET, execution, bound)
+        return None
 
     def _read(self, execution: Execution, answer: dict[str, Any], asked: dict[str, Any]) -> Reader:
         """Return the history as it was when the decision began, fetching what is new of it."""
@@ -178,25 +199,26 @@ class Deciding:
         new = [event for event in events if event["eventId"] > last]
         return sorted(new, key=lambda event: int(event["eventId"]))
 
-    def _chores(self, reader: Reader, process: Process) -> list[tuple[str, Swf]]:
-        state = reader.state
-        own = chores.attempts(state, self._payloads, str(process.id))
+    def _chores(self, state: State, context: Context) -> list[tuple[str, Swf]]:
+        own = chores.attempts(state, self._payloads, context.owner)
         known = self._settings.workflows.get(state.workflow)
         if state.cancel_requested and known is not None and not known.handles_cancel:
-            asked = process.history.find(CancelRequestedEvent)[-1]
+            asked = context.process.history.find(CancelRequestedEvent)[-1]
             details = asked.details if isinstance(asked, CancelRequestedEvent) else None
-            own.append(("", to_swf(CancelProcess(details), self._context(process))))
+            own.append(("", to_swf(CancelProcess(details), context)))
         return own
 
-    def _context(self, process: Process, attempts: dict[str, str] | None = None) -> Context:
-        return Context(self._payloads, self._settings, process, attempts or {})
-
-    def _send_rest(self, token: str, reader: Reader, process: Process) -> None:
-        context = self._context(process, chores.swf_ids(reader.state))
-        rest = reader.state.rest
-        groups = chores.translated(rest, chores.waiting(reader.state), context)
-        sent = chores.fitting([], rest, groups, context)
-        self._answer_alone(token, sent, REST, str(process.id))
+    def _context(self, task: DecisionTask) -> Context:
+        given = task.context
+        return Context(
+            self._payloads,
+            self._settings,
+            task.process,
+            given.get("attempts", {}),
+            tuple(given.get("children", ())),
+            given.get("policy", ChildPolicy.ABANDON),
+            given.get("options", {}),
+        )
 
     # -- to SWF --------------------------------------------------------------------------------------------------------------------
 
@@ -218,26 +240,43 @@ class Deciding:
             )
             self._answer(token, [one for _, one in own] + sent, FAILED, str(process.id))
             return
-        context = self._context(process, given.get("attempts", {}))
+        context = self._context(task)
         waits = given.get("waiting", {})
         groups = checked(outcome, waits, context)
         canceled = {d.id for d in outcome if isinstance(d, CancelActivity)}
         mine = [one for activity_id, one in own if activity_id not in canceled]
-        self._answer(token, chores.fitting(mine, outcome, groups, context), None, str(process.id))
+        self._answer(token, chores.fitting(mine, outcome, groups, context), None, context.owner)
+        if any(one.closing for one in outcome):
+            execution = Execution(context.owner, str(given.get("run_id")))
+            self._policies.after_decision(
+                execution, [(child, policy) for child, policy in given.get("bound", ())]
+            )
 
     def give_back(self, task: DecisionTask) -> None:
         """Let another worker decide at once."""
         owner = str(task.process.id)
         self._answer(token_of(task), [chores.wake(self._payloads, owner)], QUIET, owner)
 
-    def _answer_alone(self, token: str, decisions: list[Swf], context: str, owner: str) -> None:
+    def _answer_alone(
+        self,
+        token: str,
+        decisions: list[Swf],
+        context: str,
+        execution: Execution,
+        bound: Sequence[Bound] = (),
+    ) -> None:
         """Answer without a decider; if that fails, SWF hands the decision out again or has no use for it any more."""
         try:
-            self._answer(token, decisions, context, owner)
+            self._answer(token, decisions, context, execution.id)
         except (StaleDecisionTaskError, InvalidDecisionError) as error:
             log.warning(
-                "what was decided for %s without its decider does not count: %s", owner, error
+                "what was decided for %s without its decider does not count: %s",
+                execution.id,
+                error,
             )
+            return
+        if any(one["decisionType"] in CLOSING_TYPES for one in decisions):
+            self._policies.after_decision(execution, bound)
 
     def _answer(self, token: str, decisions: list[Swf], context: str | None, owner: str) -> None:
         try:

@@ -123,8 +123,7 @@ class Executions:
             if fault.code in ("UnknownResourceFault", "ValidationException"):
                 raise UnknownProcessError(execution.id) from None
             raise
-        info: Info = answer["executionInfo"]
-        return info
+        return {**answer["executionInfo"], "openCounts": answer["openCounts"]}
 
     def runs(self, name: str) -> list[Info]:
         """Return all runs of a process that SWF knows, oldest first."""

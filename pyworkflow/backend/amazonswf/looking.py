@@ -100,16 +100,19 @@ def waits_of(reader: Reader) -> list[Pending]:
         pending.append(Pending("decision", state="parked", details=state.parked))
     elif state.delayed_by is not None:
         pending.append(Pending("decision", state="delayed", category=state.category))
-    elif reader.is_deciding() or reader.wants_decider():
-        kind = "started" if reader.is_deciding() else "scheduled"
-        pending.append(Pending("decision", state=kind, category=state.category))
+    elif reader.decision is not None and reader.wants_decider():
+        pending.append(Pending("decision", state=reader.decision, category=state.category))
     pending += [_activity(one) for one in state.activities.values()]
     pending += [
         Pending("timer", key, since=one.since)
         for key, one in state.timers.items()
         if one.timer is not None
     ]
-    pending += [Pending("child_process", key, since=at) for key, at in state.open_children.items()]
+    for child in state.children.values():
+        process = child.decision.process
+        pending.append(
+            Pending("child_process", process.id, name=process.workflow, since=child.since)
+        )
     return pending
 
 

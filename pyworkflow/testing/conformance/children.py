@@ -80,7 +80,7 @@ class Children(Contract):
 
         assert isinstance(event, DecisionRejectedEvent)
         assert event.decision == decision
-        assert taken in event.reason
+        assert event.reason == f"process {taken!r} already exists: it is open"
 
     @pytest.mark.parametrize(
         ("policy", "workflow", "status"),

@@ -18,7 +18,7 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.errors import InvalidDecisionError, StaleTaskError, UnseenEventsError
-from pyworkflow.event import DecisionRejectedEvent, SignalEvent
+from pyworkflow.event import CancelRequestedEvent, DecisionRejectedEvent, SignalEvent
 from pyworkflow.process import Process
 from pyworkflow.signal import Signal
 from pyworkflow.task import DecisionTask
@@ -144,8 +144,22 @@ class Decisions(Contract):
 
         unseen = self.decision(backend).process.unseen_events()
 
-        rejected = [e.decision for e in unseen if isinstance(e, DecisionRejectedEvent)]
-        assert rejected == asked
+        rejected = [e for e in unseen if isinstance(e, DecisionRejectedEvent)]
+        assert [e.decision for e in rejected] == asked
+        assert {e.reason for e in rejected} == {"unknown process 'nobody'"}
+
+    def test_a_request_to_cancel_another_process_carries_its_details(
+        self, backend: Backend
+    ) -> None:
+        self.requires(backend, Capability.EXTERNAL)
+        self.start(backend, "polite", id="a")
+        self.decide(backend)
+        self.start(backend, id="b")
+        self.decide(backend, RequestCancelProcess("a", {"why": 0}))
+
+        task = self.decision(backend)
+
+        assert task.process.unseen_events() == [CancelRequestedEvent({"why": 0})]
 
     def test_one_process_signals_another(self, backend: Backend) -> None:
         self.requires(backend, Capability.EXTERNAL)

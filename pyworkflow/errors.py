@@ -20,6 +20,7 @@
     ├── UnsupportedByBackendError
     ├── TimedOutError                 a wait ended before what it waited for
     ├── NondeterminismError           replayed code does not decide what the history holds
+    ├── StalledError                  a decision after which nothing can move its process
     ├── BlockedDecisionError          replayed code holds its thread up
     ├── ForbiddenInWorkflowError      replayed code does what only an activity may
     └── BackendUnavailableError       the store cannot be reached, read or written now
@@ -194,6 +195,10 @@ class NondeterminismError(PyworkflowError):
 
     def __str__(self) -> str:
         return f"process {self.process_id!r}: {self.comparison}"
+
+
+class StalledError(PyworkflowError):
+    """A decision leaves its process open with nothing that could move it. Its process is parked at once, until its code is repaired."""
 
 
 class BlockedDecisionError(PyworkflowError):

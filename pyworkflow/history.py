@@ -10,12 +10,21 @@ from typing import Any, TypeVar, cast, overload
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import convert, register
-from pyworkflow.decision import CancelTimer, ScheduleActivity, ScheduleLambda, Timer
+from pyworkflow.decision import (
+    CancelTimer,
+    Decision,
+    ScheduleActivity,
+    ScheduleLambda,
+    StartChildProcess,
+    Timer,
+)
 from pyworkflow.event import (
     ActivityEvent,
     AnyEvent,
+    ChildProcessEvent,
     DecisionEvent,
     DecisionFailedEvent,
+    DecisionRejectedEvent,
     DecisionStartedEvent,
     DecisionTimedOutEvent,
     Event,
@@ -36,6 +45,7 @@ class _Tally:
         self.open_decision: int | None = None
         self.activities: dict[str, ActivityExecution] = {}
         self.timers: dict[str, Timer] = {}
+        self.children: set[str] = set()
         self.shared: dict[object, Any] = {}
 
     def count(self, length: int) -> None:
@@ -57,6 +67,14 @@ class _Tally:
             self.open_decision = None
         elif isinstance(event, TimerEvent):
             self.timers.pop(event.timer.id, None)
+        elif isinstance(event, ChildProcessEvent):
+            self.children.discard(event.process_id)
+        elif isinstance(event, DecisionRejectedEvent):
+            self._reject(event.decision)
+
+    def _reject(self, decision: Decision) -> None:
+        if isinstance(decision, StartChildProcess):
+            self.children.discard(str(decision.process.id))
 
     def _decide(self, event: DecisionEvent) -> None:
         decision = event.decision
@@ -70,6 +88,8 @@ class _Tally:
             self.timers[decision.id] = decision
         elif isinstance(decision, CancelTimer):
             self.timers.pop(decision.id, None)
+        elif isinstance(decision, StartChildProcess):
+            self.children.add(str(decision.process.id))
 
 
 class History(Sequence[Event]):
@@ -176,6 +196,10 @@ class History(Sequence[Event]):
     def open_timers(self) -> list[Timer]:
         """Return the timers that were started and have neither fired nor been canceled."""
         return self._ask(lambda tally: list(tally.timers.values()))
+
+    def open_children(self) -> list[str]:
+        """Return the ids of the children that were started by these events and have not ended, in the order of their ids."""
+        return self._ask(lambda tally: sorted(tally.children))
 
     def shared(self) -> dict[object, Any]:
         """Return a place for what was worked out from the events, which longer and shorter views of the same list find again.

@@ -59,7 +59,7 @@ def completion(done: Completion) -> Work:
         reason = check_text(outcome.reason, "reason") or "the decider failed"
         details = _details(outcome.details)
         return Planned(
-            lambda unit: claims.fail_decision(unit, key, token, reason, details),
+            lambda unit: claims.fail_decision(unit, key, token, reason, details, park=outcome.park),
             Touches(keys=(key,)),
         )
     if isinstance(outcome, ActivityResult):

@@ -34,10 +34,12 @@ class FailedDecision(Struct, frozen=True):
     Attributes:
         reason: One line.
         details: More, for example a traceback.
+        park: Whether to park the process at once, because asking the same code again cannot help.
     """
 
     reason: str
     details: Json = None
+    park: bool = False
 
 
 class Completion(Struct, frozen=True):
@@ -185,7 +187,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
         until: When the state ends by itself: the retry, the timer, the timeout.
         attempt: The number of the try.
         identity: Which worker has it.
-        details: The last heartbeat, or why it is parked.
+        details: The last heartbeat; of a decision, why its decider failed or why the process is parked.
         cancel_requested: Whether it has been asked to cancel itself.
         pollers: Who has polled its queue in the last minute; empty means nobody.
     """

@@ -58,9 +58,8 @@ def _decision(item: Pending) -> str:
     if item.state == "parked":
         return f"it is parked: {item.details}; resume it with: pyworkflow retry"
     if item.state == "delayed":
-        return (
-            f"its decider failed; it is decided again at {_at(item.until)}, attempt {item.attempt}"
-        )
+        cause = "" if item.details is None else f": {item.details}"
+        return f"its decider failed{cause}; it is decided again at {_at(item.until)}, attempt {item.attempt}"
     if item.state == "started":
         return f"{item.identity or 'somebody'} is deciding it, until {_at(item.until)} at most"
     return f"a decision waits in category {item.category!r} since {_at(item.since)}{_nobody(item)}"

@@ -192,15 +192,17 @@ def extend_decision(unit: Unit, key: int, token: str, lease: float | None) -> bo
     return True
 
 
-def fail_decision(unit: Unit, key: int, token: str, reason: str, details: Json) -> None:
-    """Record that a decider failed; it is decided again later, or parked.
+def fail_decision(
+    unit: Unit, key: int, token: str, reason: str, details: Json, *, park: bool = False
+) -> None:
+    """Record that a decider failed; it is decided again later, or parked: after `MAX_FAILURES` in a row, or at once.
 
     Raises:
         StaleDecisionTaskError: The lease has ended.
     """
     process, row = held_decision(unit, key, token)
     event = DecisionFailedEvent(reason, details, datetime=unit.time_for(process))
-    process.failures += 1
+    process.failures = MAX_FAILURES if park else process.failures + 1
     backoff = FIRST_BACKOFF * 2 ** min(process.failures - 1, 16)
     _decide_again(unit, process, row, event, min(backoff, LONGEST_BACKOFF), reason)
 
@@ -246,7 +248,8 @@ def _decide_again(
     row.deadline = row.limit = NEVER
     row.pending = False
     row.ready = unit.now + backoff
-    if process.failures >= MAX_FAILURES and reason is not None:
-        row.state = PARKED
+    if reason is not None:
         row.reason = reason
+        if process.failures >= MAX_FAILURES:
+            row.state = PARKED
     unit.changed(row)

@@ -95,7 +95,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
         limit: When the lease ends at the latest: the decision timeout.
         started_seq: Number of its `DecisionStartedEvent`.
         pending: Whether an event that calls for a decision came after that.
-        reason: Why it is parked.
+        reason: Why the last decider failed, or why the process is parked.
     """
 
     key: int

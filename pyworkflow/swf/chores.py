@@ -156,7 +156,9 @@ def _size(decisions: Sequence[Swf]) -> int:
     return len(encode(list(decisions)))
 
 
-def failed(reason: str, details: Json, failures: int, payloads: Payloads, owner: str) -> list[Swf]:
+def failed(
+    reason: str, details: Json, failures: int, payloads: Payloads, owner: str, *, park: bool = False
+) -> list[Swf]:
     """Return what records that a decider failed, and asks again after a while, unless it has failed too often.
 
     Args:
@@ -165,8 +167,9 @@ def failed(reason: str, details: Json, failures: int, payloads: Payloads, owner:
         failures: How many deciders in a row failed before this one.
         payloads: How values become texts.
         owner: The id of the process.
+        park: Whether this failure is enough to park the process.
     """
-    parked = failures + 1 >= MAX_FAILURES
+    parked = park or failures + 1 >= MAX_FAILURES
     told = payloads.pack(details, owner, "details", reason=cut(reason), parked=parked or None)
     marker = decision("RecordMarker", {"markerName": FAILED_MARKER, "details": told})
     if parked:

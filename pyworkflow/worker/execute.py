@@ -9,7 +9,7 @@ from typing import Any
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity, running
 from pyworkflow.backend.base import FailedDecision
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError
+from pyworkflow.errors import PyworkflowError, StalledError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -99,6 +99,8 @@ def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecis
     try:
         workflow = manager.workflow_for_task(task)
         return decisions_of(workflow.decide(task.process), task.process)
+    except StalledError as error:
+        return FailedDecision(str(error), park=True)
     except PyworkflowError as error:
         return FailedDecision(str(error))
     except KeyboardInterrupt:

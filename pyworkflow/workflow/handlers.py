@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, StartChildProcess, Timer
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -20,6 +21,7 @@ from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted, ActivityResult, ProcessResult
 from pyworkflow.signal import Signal
 from pyworkflow.workflow.base import Decidable, Workflow, decisions_of
+from pyworkflow.workflow.unhandled import check_progress, unhandled_end
 
 
 class DefaultWorkflow(Workflow):
@@ -30,12 +32,18 @@ class DefaultWorkflow(Workflow):
     first one counts.
 
     A subclass that overrides `respond_to_cancel_request` handles cancellation.
+
+    Raises:
+        InvalidRequestError: A subclass has a method whose name is nearly that of a handler.
     """
 
     handles_cancel: ClassVar[bool] = False
+    takes_signals: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _check_names(cls)
+        cls.takes_signals = cls.respond_to_signal is not DefaultWorkflow.respond_to_signal
         if "handles_cancel" not in cls.__dict__:
             own = cls.respond_to_cancel_request
             cls.handles_cancel = own is not DefaultWorkflow.respond_to_cancel_request
@@ -59,8 +67,11 @@ class DefaultWorkflow(Workflow):
     def respond_to_interrupted_activity(
         self, process: Process, execution: ActivityExecution, result: ActivityResult
     ) -> Decidable:
-        """Decide what follows an activity that failed, timed out or was canceled."""
-        return None
+        """Decide what follows an activity that failed, timed out or was canceled.
+
+        Unless overridden, it fails the process with the reason, except where the process itself canceled the activity.
+        """
+        return unhandled_end(process, ActivityEvent(execution, result))
 
     def respond_to_signal(self, process: Process, signal: Signal) -> Decidable:
         """Decide what follows a signal."""
@@ -92,9 +103,15 @@ class DefaultWorkflow(Workflow):
         return None
 
     def decide(self, process: Process) -> list[Decision]:
-        """Return what the methods decide about the new events, oldest first."""
+        """Return what the methods decide about the new events, oldest first.
+
+        Raises:
+            StalledError: Nothing is open afterwards, and the workflow does not respond to signals.
+        """
         returned = (self._respond(process, event) for event in process.unseen_events())
-        return put_together(decisions_of(item, process) for item in returned)
+        decisions = put_together(decisions_of(item, process) for item in returned)
+        check_progress(self, process, decisions)
+        return decisions
 
     def _respond(self, process: Process, event: Event) -> Decidable:
         respond = _RESPONSES.get(type(event))
@@ -119,6 +136,28 @@ _RESPONSES: dict[type[Event], Callable[[DefaultWorkflow, Process, Any], Decidabl
     CancelRequestedEvent: lambda w, p, e: w.respond_to_cancel_request(p, e.details),
     DecisionRejectedEvent: lambda w, p, e: w.respond_to_rejected_decision(p, e.decision, e.reason),
 }
+
+
+_HANDLERS = frozenset(
+    name for name in vars(DefaultWorkflow) if name == "initiate" or name.startswith("respond_to_")
+)
+
+_ALMOST = 0.85
+"""From this likeness on, 1 being equality, a name counts as a misspelt handler: ``initate``, not ``initiate_payment``."""
+
+
+def _check_names(cls: type[DefaultWorkflow]) -> None:
+    from difflib import get_close_matches
+
+    for name, member in vars(cls).items():
+        if name in _HANDLERS or not callable(member):
+            continue
+        likely = 0.0 if name.startswith("respond_to_") else _ALMOST
+        if close := get_close_matches(name, sorted(_HANDLERS), n=1, cutoff=likely):
+            raise InvalidRequestError(
+                f"workflow {cls.__name__!r}, method {name!r}",
+                f"is no handler and is never called; did you mean {close[0]!r}?",
+            )
 
 
 def put_together(lists: Iterable[list[Decision]]) -> list[Decision]:

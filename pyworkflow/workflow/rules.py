@@ -5,7 +5,7 @@ Each filter is a value to be equal to, or a predicate; a predicate that raises d
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pyworkflow.decision import name_of
 from pyworkflow.event import (
@@ -13,6 +13,7 @@ from pyworkflow.event import (
     CancelRequestedEvent,
     ChildProcessEvent,
     DecisionRejectedEvent,
+    DecisionStartedEvent,
     Event,
     ProcessStartedEvent,
     SignalEvent,
@@ -26,20 +27,42 @@ Match = Callable[[Event], bool]
 RULES = "_pyworkflow_rules"
 """Attribute of a method that holds its rules."""
 
+
+class Rule(NamedTuple):
+    """One rule of a handler.
+
+    Attributes:
+        event: The class of the events that it is for; `Event` where a predicate alone decides.
+        match: Tells whether the handler is called for an event. Never raises.
+    """
+
+    event: type[Event]
+    match: Match
+
+    def takes_all(self) -> bool:
+        """Tell whether the rule takes every event, to log it say: such a handler responds to none in particular."""
+        return self.event is Event and self.match(DecisionStartedEvent())
+
+
 _ANY: Any = object()
 
 
 def rule(match: Match) -> Callable[[Handler], Handler]:
     """Have a method ``(self, event, process)`` handle the events that a predicate accepts. Rules add up: any of them is enough."""
+    return _rule(Event, match)
 
+
+def _rule(
+    kind: type[Event], match: Callable[[Any], bool] | None = None
+) -> Callable[[Handler], Handler]:
     def safe(event: Event) -> bool:
         try:
-            return bool(match(event))
+            return isinstance(event, kind) and (match is None or bool(match(event)))
         except Exception:  # a predicate made for other events simply does not match
             return False
 
     def decorate(handler: Handler) -> Handler:
-        setattr(handler, RULES, (*getattr(handler, RULES, ()), safe))
+        setattr(handler, RULES, (*getattr(handler, RULES, ()), Rule(kind, safe)))
         return handler
 
     return decorate
@@ -60,7 +83,7 @@ def _name(wanted: Any) -> Any:
 
 def process_started(handler: Callable[..., Any] | None = None) -> Any:
     """Handle the start of the process; as ``@process_started`` or ``@process_started()``."""
-    decorate = rule(lambda event: isinstance(event, ProcessStartedEvent))
+    decorate = _rule(ProcessStartedEvent)
     return decorate if handler is None else decorate(handler)
 
 
@@ -75,14 +98,14 @@ def completed_activity(
         result: What it returned.
     """
     name = _name(activity)
-    return rule(
+    return _rule(
+        ActivityEvent,
         lambda event: (
-            isinstance(event, ActivityEvent)
-            and isinstance(event.result, ActivityCompleted)
+            isinstance(event.result, ActivityCompleted)
             and _fits(name, event.activity_execution.activity)
             and _fits(input, event.activity_execution.input)
             and _fits(result, event.result.result)
-        )
+        ),
     )
 
 
@@ -98,24 +121,24 @@ def interrupted_activity(activity: Any = _ANY, result: Any = _ANY) -> Callable[[
     def ended(outcome: object) -> bool:
         return isinstance(outcome, result) if isinstance(result, type) else _fits(result, outcome)
 
-    return rule(
+    return _rule(
+        ActivityEvent,
         lambda event: (
-            isinstance(event, ActivityEvent)
-            and not isinstance(event.result, ActivityCompleted)
+            not isinstance(event.result, ActivityCompleted)
             and _fits(name, event.activity_execution.activity)
             and ended(event.result)
-        )
+        ),
     )
 
 
 def signal(name: Any = _ANY) -> Callable[[Handler], Handler]:
     """Handle signals of a name."""
-    return rule(lambda event: isinstance(event, SignalEvent) and _fits(name, event.signal.name))
+    return _rule(SignalEvent, lambda event: _fits(name, event.signal.name))
 
 
 def timer(data: Any = _ANY) -> Callable[[Handler], Handler]:
     """Handle timers with this data."""
-    return rule(lambda event: isinstance(event, TimerEvent) and _fits(data, event.timer.data))
+    return _rule(TimerEvent, lambda event: _fits(data, event.timer.data))
 
 
 def child_process_completed(
@@ -131,24 +154,24 @@ def child_process_completed(
     """
     name = _name(workflow)
     wanted = tuple(tags) if isinstance(tags, list) else tags
-    return rule(
+    return _rule(
+        ChildProcessEvent,
         lambda event: (
-            isinstance(event, ChildProcessEvent)
-            and _fits(name, event.workflow)
+            _fits(name, event.workflow)
             and _fits(wanted, event.tags)
             and (has_tag is _ANY or any(_fits(has_tag, tag) for tag in event.tags))
             and _fits(result, event.result)
-        )
+        ),
     )
 
 
 def cancel_requested(handler: Callable[..., Any] | None = None) -> Any:
     """Handle requests to cancel the process; as ``@cancel_requested`` or ``@cancel_requested()``."""
-    decorate = rule(lambda event: isinstance(event, CancelRequestedEvent))
+    decorate = _rule(CancelRequestedEvent)
     return decorate if handler is None else decorate(handler)
 
 
 def decision_rejected(handler: Callable[..., Any] | None = None) -> Any:
     """Handle decisions that turned out to be impossible; as ``@decision_rejected`` or ``@decision_rejected()``."""
-    decorate = rule(lambda event: isinstance(event, DecisionRejectedEvent))
+    decorate = _rule(DecisionRejectedEvent)
     return decorate if handler is None else decorate(handler)

@@ -385,7 +385,7 @@ CORRUPTIONS: list[tuple[str, str, Any]] = [
     ("I14", "a decision for ever", part("open:1", "decision", deadline=2**62)),
     ("I14", "one token twice", same_token),
     ("I16", "parked for no reason", part("waiting:1", "decision", state="parked")),
-    ("I16", "a reason, but not parked", part("waiting:1", "decision", reason="why")),
+    ("I16", "a reason without a failure", part("waiting:1", "decision", reason="why")),
     ("I17", "a timer is lost", lose("open:1", "timers")),
     ("I17", "a timer is made up", gain("went on:2", "timers", "open:1")),
     ("I17", "another deadline", part("open:1", "timers", deadline=5)),

@@ -175,7 +175,7 @@ class MoreRules(Rules):
         (ended(ActivityCompleted({"n": 1})), []),
         (ended(ActivityCompleted(0), "Other"), []),
         (ended(ActivityFailed("x")), [FailProcess("failed")]),
-        (ended(ActivityTimedOut("x")), []),
+        (ended(ActivityTimedOut("x")), [FailProcess("activity 'Charge' timed out: x", "x")]),
         (SignalEvent(Signal("c")), []),
         (TimerEvent(Timer(1, {"n": 1})), [CompleteProcess("rung")]),
         (TimerEvent(Timer(1, {"n": 2})), []),

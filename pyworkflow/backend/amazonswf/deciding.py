@@ -236,7 +236,12 @@ class Deciding:
         if isinstance(outcome, FailedDecision):
             failures = int(given.get("failures", 0))
             sent = chores.failed(
-                outcome.reason, outcome.details, failures, self._payloads, str(process.id)
+                outcome.reason,
+                outcome.details,
+                failures,
+                self._payloads,
+                str(process.id),
+                park=outcome.park,
             )
             self._answer(token, [one for _, one in own] + sent, FAILED, str(process.id))
             return

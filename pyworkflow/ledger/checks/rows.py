@@ -122,8 +122,10 @@ class RowCheck:
             self.violated("I7", "a decision is scheduled that no unseen event calls for")
         if decision.category != self.row.category:
             self.violated("I7", f"its decision waits in the queue {decision.category!r}")
-        if (decision.state == PARKED) != (decision.reason is not None):
-            self.violated("I16", f"a decision is {decision.state}, with reason {decision.reason!r}")
+        if decision.state == PARKED and decision.reason is None:
+            self.violated("I16", "a decision is parked without a reason")
+        if decision.reason is not None and not self.row.failures:
+            self.violated("I16", f"a reason {decision.reason!r} without a failed decision")
         if decision.state == STARTED:
             self._check_running(decision)
         elif decision.pending:

@@ -104,6 +104,28 @@ class Leases(Contract):
         assert isinstance(event, ActivityEvent)
         assert event.result == ActivityTimedOut("lease")
 
+    def test_a_failure_that_trying_again_cannot_help_parks_at_once(self, backend: Backend) -> None:
+        self.requires(backend, Capability.PARKING)
+        process_id = self.start(backend)
+        task = self.decision(backend)
+
+        backend.turn([Completion(task, FailedDecision("stalled", park=True))])
+
+        assert backend.process_by_id(process_id).parked == "stalled"
+        assert backend.poll_decision_task() is None
+        backend.retry_process(process_id)
+        assert self.decision(backend).process.unseen_events()[0].type == "process_started"
+
+    def test_a_decider_that_fails_leaves_its_reason(self, backend: Backend) -> None:
+        self.requires(backend, Capability.PARKING)
+        process_id = self.start(backend)
+
+        backend.fail_decision_task(self.decision(backend), "broken")
+
+        (pending,) = backend.pending(process_id)
+        assert (pending.state, pending.details) == ("delayed", "broken")
+        assert backend.process_by_id(process_id).parked is None
+
     def test_a_process_whose_decider_keeps_failing_is_parked_and_resumed(
         self, backend: Backend, clock: FakeClock
     ) -> None:

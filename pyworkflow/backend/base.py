@@ -308,17 +308,23 @@ class Backend(Observable, ABC):
     # -- tasks ---------------------------------------------------------------------------------------------------------------------
 
     def poll_activity_task(
-        self, category: str = DEFAULT_CATEGORY, identity: str | None = None
+        self,
+        category: str = DEFAULT_CATEGORY,
+        identity: str | None = None,
+        names: tuple[str, ...] | None = None,
     ) -> ActivityTask | None:
-        """Return a lease on an activity, or None if none waits now."""
-        turn = self.turn(polls=[Poll(ActivityTask, category, identity=identity)])
+        """Return a lease on an activity, or None if none of these names waits now; see `Poll`."""
+        turn = self.turn(polls=[Poll(ActivityTask, category, identity=identity, names=names)])
         return next((task for task in turn.tasks if isinstance(task, ActivityTask)), None)
 
     def poll_decision_task(
-        self, category: str = DEFAULT_CATEGORY, identity: str | None = None
+        self,
+        category: str = DEFAULT_CATEGORY,
+        identity: str | None = None,
+        names: tuple[str, ...] | None = None,
     ) -> DecisionTask | None:
-        """Return a lease on a decision, or None if none waits now."""
-        turn = self.turn(polls=[Poll(DecisionTask, category, identity=identity)])
+        """Return a lease on a decision, or None if none of these workflows waits now; see `Poll`."""
+        turn = self.turn(polls=[Poll(DecisionTask, category, identity=identity, names=names)])
         return next((task for task in turn.tasks if isinstance(task, DecisionTask)), None)
 
     @abstractmethod

@@ -20,6 +20,8 @@ class Capability(StrEnum):
     """Activity retries that the decider does not see."""
     LEASES = "leases"
     """Leases shorter than the timeouts, which workers extend; giving tasks back."""
+    NAMES = "names"
+    """A poll that carries names gets tasks of these only; all others wait untouched."""
     ATOMIC = "atomic"
     """A decision list applies wholly or not at all."""
     REUSE = "reuse"

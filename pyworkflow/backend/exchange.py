@@ -66,6 +66,7 @@ class Poll(Struct, frozen=True):
         identity: Who asks, for people to read.
         lease: Seconds until the tasks are given to somebody else unless `Backend.extend_leases` is called; None for as long as their
             timeouts allow.
+        names: The workflows (for decisions) or activities that the poller has; only their tasks are handed out. None for all.
     """
 
     kind: type[ActivityTask] | type[DecisionTask]
@@ -73,6 +74,7 @@ class Poll(Struct, frozen=True):
     limit: int = 1
     identity: str | None = None
     lease: float | None = None
+    names: tuple[str, ...] | None = None
 
 
 class Turn(Struct, frozen=True):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-from pyworkflow.backend.touches import Planned, Queue
+from pyworkflow.backend.touches import Planned, Ready
 from pyworkflow.backend.unit import Work
 from pyworkflow.errors import BackendUnavailableError
 
@@ -42,11 +42,10 @@ class Rider(Submission):
         super().__init__(works)
         self.leaves = False
 
-    def wants(self, queues: Collection[Queue]) -> bool:
-        """Tell whether its works want tasks from one of some queues."""
+    def wants(self, ready: Collection[Ready]) -> bool:
+        """Tell whether its works could claim one of some tasks."""
         return any(
-            not isinstance(work, Planned) or not work.touches.queues().isdisjoint(queues)
-            for work in self.works
+            not isinstance(work, Planned) or work.touches.wants(ready) for work in self.works
         )
 
     def call(self) -> None:
@@ -111,11 +110,11 @@ class GroupCommit:
                 # A commit has taken it along.
                 rider.wait()
 
-    def call_riders(self, queues: Collection[Queue] | None = None) -> None:
-        """Have riders look for themselves: all, or those who want tasks from one of some queues."""
+    def call_riders(self, ready: Collection[Ready] | None = None) -> None:
+        """Have riders look for themselves: all, or those who could claim one of some tasks."""
         with self._lock:
             for rider in (*self._riders, *self._taken):
-                if queues is None or rider.wants(queues):
+                if ready is None or rider.wants(ready):
                     rider.call()
 
     def _lead(self, leader: Submission) -> None:

@@ -1,7 +1,7 @@
 """The tables of the memory backend, with the queues and deadlines over them."""
 
 from collections import defaultdict
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 from pyworkflow.backend.memory_deadlines import Deadlines, Due
@@ -16,6 +16,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
     WorkflowRow,
 )
+from pyworkflow.ledger.unit import Names
 
 OPEN = "open"
 Task = DecisionRow | ActivityRow
@@ -51,7 +52,7 @@ class Tables:
         self.feed: list[FeedBatch] = []
         self.cursor = 0
         self.polled: dict[tuple[str, str, str], int] = {}
-        self.ready: dict[tuple[type[Task], str], list[Entry]] = defaultdict(list)
+        self.ready: dict[tuple[type[Task], str], dict[str, list[Entry]]] = defaultdict(dict)
         self.deadlines = Deadlines(self.alive)
 
     def alive(self, row: Due) -> bool:
@@ -68,34 +69,58 @@ class Tables:
         """Put a scheduled task in its queue."""
         place = row.number if isinstance(row, ActivityRow) else row.key
         entry = (row.ready, place, next(self.order), row)
-        heappush(self.ready[type(row), row.category], entry)
+        self._push(entry)
 
-    def longest(self, kind: type[Task], category: str, now: int) -> Task | None:
+    def _push(self, entry: Entry) -> None:
+        row = entry[3]
+        heappush(self.ready[type(row), row.category].setdefault(row.name, []), entry)
+
+    def longest(self, kind: type[Task], category: str, names: Names, now: int) -> Task | None:
         """Return the task that has been ready for longest, if one is."""
-        heap = self.ready.get((kind, category))
-        while heap and heap[0][0] <= now:
-            if self._waits(heap[0]):
-                return heap[0][3]
-            heappop(heap)
-        return None
+        heads = [heap[0] for heap in self._heaps(kind, category, names, now)]
+        return min(heads)[3] if heads else None
 
-    def take(self, kind: type[Task], category: str, now: int, limit: int) -> list[Entry]:
+    def take(
+        self, kind: type[Task], category: str, names: Names, now: int, limit: int
+    ) -> list[Entry]:
         """Take tasks that are ready now out of the queue, the longest waiting first; those that stay ready must be put back."""
-        heap = self.ready.get((kind, category))
-        taken: list[Entry] = []
+        # One heap a name, and a heap of their heads: what has another name costs nothing.
+        heads = [(heap[0], heap) for heap in self._heaps(kind, category, names, now)]
+        heapify(heads)
+        entries: list[Entry] = []
         seen: set[int] = set()
-        while heap and heap[0][0] <= now and len(taken) < limit:
-            entry = heappop(heap)
-            if self._waits(entry) and id(entry[3]) not in seen:
-                taken.append(entry)
+        while heads and len(entries) < limit:
+            entry, heap = heappop(heads)
+            heappop(heap)
+            if id(entry[3]) not in seen:
+                entries.append(entry)
                 seen.add(id(entry[3]))
-        return taken
+            if self._settle(heap, now):
+                heappush(heads, (heap[0], heap))
+        return entries
 
     def put_back(self, taken: list[Entry]) -> None:
         """Return to the queue what has stayed ready."""
         for entry in taken:
             if self._waits(entry):
-                heappush(self.ready[type(entry[3]), entry[3].category], entry)
+                self._push(entry)
+
+    def _heaps(self, kind: type[Task], category: str, names: Names, now: int) -> list[list[Entry]]:
+        """Return the heaps, by name, that have a ready task at the top."""
+        heaps = self.ready.get((kind, category), {})
+        return [
+            heaps[name]
+            for name in (tuple(heaps) if names is None else names)
+            if name in heaps and self._settle(heaps[name], now)
+        ]
+
+    def _settle(self, heap: list[Entry], now: int) -> bool:
+        """Bring the first task that still waits to the top of a heap; return whether it is ready."""
+        while heap and heap[0][0] <= now:
+            if self._waits(heap[0]):
+                return True
+            heappop(heap)
+        return False
 
     def _waits(self, entry: Entry) -> bool:
         row = entry[3]

@@ -22,6 +22,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
     WorkflowRow,
 )
+from pyworkflow.ledger.unit import Names
 
 T = TypeVar("T")
 
@@ -107,18 +108,18 @@ class MemoryUnit(StoredUnit):
     def signaled(self, key: int, signal_id: str) -> bool:
         return signal_id in self.tables.signals.get(key, ())
 
-    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
-        rows = self._ready(DecisionRow, category, limit)
+    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
+        rows = self._ready(DecisionRow, category, names, limit)
         return [row for row in rows if isinstance(row, DecisionRow)]
 
-    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
-        rows = self._ready(ActivityRow, category, limit)
+    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
+        rows = self._ready(ActivityRow, category, names, limit)
         return [row for row in rows if isinstance(row, ActivityRow)]
 
-    def _ready(self, kind: type[Task], category: str, limit: int) -> list[Task]:
-        if limit == 1 and (longest := self.tables.longest(kind, category, self.now)):
+    def _ready(self, kind: type[Task], category: str, names: Names, limit: int) -> list[Task]:
+        if limit == 1 and (longest := self.tables.longest(kind, category, names, self.now)):
             return [longest]
-        taken = self.tables.take(kind, category, self.now, limit)
+        taken = self.tables.take(kind, category, names, self.now, limit)
         self._taken.extend(taken)
         return [entry[3] for entry in taken]
 

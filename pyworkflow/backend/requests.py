@@ -16,6 +16,7 @@ from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
 from pyworkflow.ledger.lifecycle import Start, plain
 from pyworkflow.ledger.rows import ProcessRow
+from pyworkflow.ledger.unit import Names
 from pyworkflow.process import Process
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -147,15 +148,28 @@ def poll(wanted: Poll) -> Work:
     if wanted.lease is not None:
         lease = check_seconds(wanted.lease, "lease", positive=True)
     limit, identity = wanted.limit, check_text(wanted.identity, "identity", MAX_NAME)
+    names = poll_names(wanted)
     if wanted.kind is DecisionTask:
         return Planned(
-            lambda unit: claims.claim_decisions(unit, category, limit, identity, lease),
-            Touches(decisions=((category, limit),)),
+            lambda unit: claims.claim_decisions(unit, category, names, limit, identity, lease),
+            Touches(decisions=(((category, names), limit),)),
         )
     return Planned(
-        lambda unit: claims.claim_activities(unit, category, limit, identity, lease),
-        Touches(tasks=((category, limit),)),
+        lambda unit: claims.claim_activities(unit, category, names, limit, identity, lease),
+        Touches(tasks=(((category, names), limit),)),
     )
+
+
+def poll_names(wanted: Poll) -> Names:
+    """Return the names that a poll carries, each once and in order: two polls for the same names are equal.
+
+    Raises:
+        InvalidRequestError: One of them cannot be a name.
+    """
+    if wanted.names is None:
+        return None
+    what = "workflow" if wanted.kind is DecisionTask else "activity"
+    return tuple(sorted({check_name(name, what) for name in wanted.names}))
 
 
 def extension(task: ActivityTask | DecisionTask, lease: float | None) -> Work:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from itertools import chain
 from typing import Generic, TypeVar
 
+from pyworkflow.backend.touches import Source
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
 from pyworkflow.ledger.rows import (
     SCHEDULED,
@@ -139,9 +140,11 @@ class StagedUnit(StoredUnit):
         self.staged_signals.add((key, signal_id))
 
     def _ready(
-        self, read: list[T | None], staged: Staged[int, T], category: str, limit: int
+        self, read: list[T | None], staged: Staged[int, T], source: Source, limit: int
     ) -> list[T]:
         """Return rows that are still ready: those of the database first, then those that this transaction has made so."""
+        category, names = source
+        own = None if names is None else frozenset(names)
         ready: dict[int, T] = {}
         for row in chain(read, staged.written(staged.changed), staged.written(staged.new)):
             if (
@@ -149,6 +152,7 @@ class StagedUnit(StoredUnit):
                 and row.state == SCHEDULED
                 and row.category == category
                 and row.ready <= self.now
+                and (own is None or row.name in own)
             ):
                 ready[id(row)] = row
                 if len(ready) == limit:

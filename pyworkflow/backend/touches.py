@@ -1,14 +1,18 @@
 """What a work will read and change, told before it runs, so that a store may load and lock it all at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.ledger.unit import Names
 
-Queue = tuple[str, str]
-"""``decision`` or ``activity``, and the category."""
+Source = tuple[str, Names]
+"""Where a poll takes tasks from: a category, and the names of those it can do."""
+
+Ready = tuple[str, str, str]
+"""A task that may be claimed: ``decision`` or ``activity``, its category, its name."""
 
 
 class Touches(Struct, frozen=True):
@@ -23,8 +27,8 @@ class Touches(Struct, frozen=True):
         timers: Timers, as (key, id).
         signals: Signals that must be known or not, as (process id, signal id).
         starts: How many processes it begins.
-        decisions: How many decisions it wants, by category.
-        tasks: How many activities it wants, by category.
+        decisions: How many decisions it wants, by source.
+        tasks: How many activities it wants, by source.
     """
 
     ids: tuple[str, ...] = ()
@@ -35,13 +39,17 @@ class Touches(Struct, frozen=True):
     timers: tuple[tuple[int, str], ...] = ()
     signals: tuple[tuple[str, str], ...] = ()
     starts: int = 0
-    decisions: tuple[tuple[str, int], ...] = ()
-    tasks: tuple[tuple[str, int], ...] = ()
+    decisions: tuple[tuple[Source, int], ...] = ()
+    tasks: tuple[tuple[Source, int], ...] = ()
 
-    def queues(self) -> set[Queue]:
-        """Return the queues that it wants tasks from."""
-        decisions = {("decision", category) for category, _ in self.decisions}
-        return decisions | {("activity", category) for category, _ in self.tasks}
+    def wants(self, ready: Collection[Ready]) -> bool:
+        """Tell whether it could claim one of some tasks."""
+        sources = {"decision": self.decisions, "activity": self.tasks}
+        return any(
+            category == wanted and (names is None or name in names)
+            for kind, category, name in ready
+            for (wanted, names), _ in sources[kind]
+        )
 
 
 class Planned(Struct, frozen=True):
@@ -67,8 +75,8 @@ class Plan:
         self.timers: set[tuple[int, str]] = set()
         self.signals: set[tuple[str, str]] = set()
         self.starts = 0
-        self.decisions: dict[str, int] = {}
-        self.tasks: dict[str, int] = {}
+        self.decisions: dict[Source, int] = {}
+        self.tasks: dict[Source, int] = {}
 
     def add(self, works: Iterable[Work]) -> None:
         """Take up what some works say."""
@@ -85,7 +93,7 @@ class Plan:
         self.timers.update(touches.timers)
         self.signals.update(touches.signals)
         self.starts += touches.starts
-        for category, limit in touches.decisions:
-            self.decisions[category] = self.decisions.get(category, 0) + limit
-        for category, limit in touches.tasks:
-            self.tasks[category] = self.tasks.get(category, 0) + limit
+        for source, limit in touches.decisions:
+            self.decisions[source] = self.decisions.get(source, 0) + limit
+        for source, limit in touches.tasks:
+            self.tasks[source] = self.tasks.get(source, 0) + limit

@@ -262,8 +262,8 @@ def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
 
 def _some_ready(unit: StoredUnit, polls: Sequence[Poll]) -> bool:
     return any(
-        unit.ready_decisions(poll.category, 1)
+        unit.ready_decisions(poll.category, requests.poll_names(poll), 1)
         if poll.kind is DecisionTask
-        else unit.ready_activities(poll.category, 1)
+        else unit.ready_activities(poll.category, requests.poll_names(poll), 1)
         for poll in polls
     )

@@ -26,7 +26,7 @@ from pyworkflow.ledger.rows import (
     DecisionRow,
     ProcessRow,
 )
-from pyworkflow.ledger.unit import Unit
+from pyworkflow.ledger.unit import Names, Unit
 
 
 class DecisionClaim(Struct, frozen=True, gc=False):
@@ -61,11 +61,16 @@ class ActivityClaim(Struct, frozen=True, gc=False):
 
 
 def claim_decisions(
-    unit: Unit, category: str, limit: int, identity: str | None, lease: float | None
+    unit: Unit,
+    category: str,
+    names: Names,
+    limit: int,
+    identity: str | None,
+    lease: float | None,
 ) -> list[DecisionClaim]:
-    """Hand out decisions that wait in a queue."""
+    """Hand out decisions of some workflows that wait in a queue."""
     claims: list[DecisionClaim] = []
-    for row in unit.ready_decisions(category, limit):
+    for row in unit.ready_decisions(category, names, limit):
         process = unit.process(row.key)
         if process is None:
             continue
@@ -83,11 +88,16 @@ def claim_decisions(
 
 
 def claim_activities(
-    unit: Unit, category: str, limit: int, identity: str | None, lease: float | None
+    unit: Unit,
+    category: str,
+    names: Names,
+    limit: int,
+    identity: str | None,
+    lease: float | None,
 ) -> list[ActivityClaim]:
-    """Hand out activities that wait in a queue."""
+    """Hand out activities of some names that wait in a queue."""
     claims: list[ActivityClaim] = []
-    for row in unit.ready_activities(category, limit):
+    for row in unit.ready_activities(category, names, limit):
         process = unit.process(row.key)
         if process is None:
             continue

@@ -13,7 +13,7 @@ from pyworkflow.ledger import claims
 from pyworkflow.ledger.activities import end_attempt
 from pyworkflow.ledger.decision_checks import Checked, check_decisions
 from pyworkflow.ledger.decision_effects import apply_decision
-from pyworkflow.ledger.lifecycle import OPEN
+from pyworkflow.ledger.lifecycle import OPEN, new_decision
 from pyworkflow.ledger.rows import DecisionRow, ProcessRow
 from pyworkflow.ledger.unit import Unit
 from pyworkflow.result import ActivityResult
@@ -34,7 +34,7 @@ def complete_decision(unit: Unit, key: int, token: str, decisions: Sequence[Deci
         return False
     unit.changed(process)
     if _apply(unit, process, row.started_seq, checked):
-        _settle(unit, row)
+        _settle(unit, process, row)
     return True
 
 
@@ -50,11 +50,11 @@ def _apply(unit: Unit, process: ProcessRow, seen: int, checked: Sequence[Checked
     return True
 
 
-def _settle(unit: Unit, row: DecisionRow) -> None:
+def _settle(unit: Unit, process: ProcessRow, row: DecisionRow) -> None:
     """End a decision that left its process open; if something came meanwhile, schedule the next."""
     if row.pending:
         unit.drop(row)
-        unit.add(DecisionRow(key=row.key, category=row.category, ready=unit.now))
+        unit.add(new_decision(unit, process))
     else:
         unit.drop(row)
 

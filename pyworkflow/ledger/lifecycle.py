@@ -123,12 +123,19 @@ def begin(unit: Unit, request: Start, *, run: int, parent: ProcessRow | None = N
     return row
 
 
+def new_decision(unit: Unit, process: ProcessRow) -> DecisionRow:
+    """Return the next decision of a process, ready at once."""
+    return DecisionRow(
+        key=process.key, name=process.workflow, category=process.category, ready=unit.now
+    )
+
+
 def tell(unit: Unit, process: ProcessRow, event: Event) -> None:
     """Add an event that calls for a decision, and see to it that there is one: never two, and never none."""
     unit.append(process, event)
     decision = unit.decision(process.key)
     if decision is None:
-        unit.add(DecisionRow(key=process.key, category=process.category, ready=unit.now))
+        unit.add(new_decision(unit, process))
     elif decision.state == STARTED and not decision.pending:
         decision.pending = True
         unit.changed(decision)

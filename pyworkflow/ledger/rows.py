@@ -89,6 +89,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
 
     Attributes:
         key: The process.
+        name: The workflow that decides.
         ready: When it may be handed out; the place in the queue.
         token: Secret of the lease.
         deadline: When the lease ends.
@@ -99,6 +100,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
     """
 
     key: int
+    name: str
     category: str
     ready: int
     state: str = SCHEDULED

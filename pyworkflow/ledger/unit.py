@@ -21,6 +21,9 @@ from pyworkflow.ledger.rows import (
 
 DIGEST_BYTES = 16
 
+Names = tuple[str, ...] | None
+"""Names of workflows or activities; None for all."""
+
 
 def chained(digest: bytes, body: bytes) -> bytes:
     """Return the digest of a history after one more batch of events."""
@@ -111,11 +114,11 @@ class Unit(ABC):
         """Tell whether a signal of this id has been recorded."""
 
     @abstractmethod
-    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
+    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
         """Return scheduled decisions of a queue that are ready now, the longest waiting first."""
 
     @abstractmethod
-    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
+    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
         """Return scheduled activities of a queue that are ready now, the longest waiting first."""
 
     @abstractmethod

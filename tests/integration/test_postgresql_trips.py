@@ -176,10 +176,10 @@ def test_a_notice_wakes_only_those_who_want_what_it_tells_of(
 
         called: list[bool] = []
 
-        def counted(queues: Any = None) -> None:
+        def counted(ready: Any = None) -> None:
             for rider in (*other._group._riders, *other._group._taken):
-                called.append(queues is None or rider.wants(queues))
-            call(queues)
+                called.append(ready is None or rider.wants(ready))
+            call(ready)
 
         while other._news._connection is None:
             time.sleep(0.001)
@@ -187,10 +187,10 @@ def test_a_notice_wakes_only_those_who_want_what_it_tells_of(
         other._group.call_riders = counted  # type: ignore[method-assign]
         backend.start_process(Process("w", category="unwanted"))
         assert told.wait(60)
-        while not any(one is not None and one.queues for one in heard):
+        while not any(one is not None and one.ready for one in heard):
             time.sleep(0.001)
-        assert [one.queues for one in heard if one is not None] == [
-            frozenset({("decision", "unwanted")})
+        assert [one.ready for one in heard if one is not None] == [
+            frozenset({("decision", "unwanted", "w")})
         ]
         assert not any(called)
         backend.start_process(Process("w", id="p", category="wanted"))
@@ -200,14 +200,14 @@ def test_a_notice_wakes_only_those_who_want_what_it_tells_of(
 
 
 def test_what_many_queues_have_is_told_in_a_notice_that_fits() -> None:
-    queues = frozenset(("decision", f"{n:0250}") for n in range(40))
+    queues = frozenset(("decision", "default", f"{n:0250}") for n in range(40))
 
     assert decode(Notice("me", queues).text(), Notice) == Notice("me")
     assert decode(Notice("me", frozenset(), False).text(), Notice) == Notice(
         "me", frozenset(), False
     )
     assert Notice("me", frozenset(), False).joined(Notice("me", queues)) == Notice("me", queues)
-    assert Notice("me", queues, False).joined(Notice("me", None, False)).queues is None
+    assert Notice("me", queues, False).joined(Notice("me", None, False)).ready is None
 
 
 def test_what_is_not_committed_is_handed_to_nobody(

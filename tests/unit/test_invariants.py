@@ -250,7 +250,7 @@ def batch(name: str, change: Callable[[list[tuple[int, bytes]]], object]) -> Any
 def put_decision(name: str) -> Any:
     def corrupt(records: Records) -> None:
         found = records[name]
-        found.decision = DecisionRow(key=found.row.key, category="default", ready=0)
+        found.decision = DecisionRow(key=found.row.key, name="w", category="default", ready=0)
 
     return corrupt
 

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.connections import connect
-from pyworkflow.backend.touches import Queue
+from pyworkflow.backend.touches import Ready
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import BackendUnavailableError, PayloadError
@@ -43,12 +43,12 @@ class Notice(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         sender: Who has committed: passed over by the same; empty for nobody who would hear it otherwise.
-        queues: Where there may be tasks for others; None if that is not known.
+        ready: Tasks that others may claim; None if that is not known.
         ends: Whether a process may have ended.
     """
 
     sender: str
-    queues: frozenset[Queue] | None = None
+    ready: frozenset[Ready] | None = None
     ends: bool = True
 
     def text(self) -> str:
@@ -60,9 +60,9 @@ class Notice(Struct, frozen=True, omit_defaults=True):
         """Return what tells of two commits."""
         if other is None:
             return self
-        known = self.queues is not None and other.queues is not None
-        queues = frozenset((*(self.queues or ()), *(other.queues or ()))) if known else None
-        return Notice(self.sender, queues, self.ends or other.ends)
+        known = self.ready is not None and other.ready is not None
+        ready = frozenset((*(self.ready or ()), *(other.ready or ()))) if known else None
+        return Notice(self.sender, ready, self.ends or other.ends)
 
 
 def _read(text: str) -> Notice:

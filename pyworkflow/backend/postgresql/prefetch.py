@@ -6,7 +6,7 @@ from typing import Any
 from pyworkflow.backend.postgresql.numbers import Numbers
 from pyworkflow.backend.postgresql.rows import SignalValues, Values, as_json, pairs, storable
 from pyworkflow.backend.postgresql.session import Call
-from pyworkflow.backend.postgresql.unit import PostgreSQLUnit
+from pyworkflow.backend.postgresql.unit import PostgreSQLUnit, claim_call
 from pyworkflow.backend.touches import Plan
 from pyworkflow.ledger.rows import ProcessRow
 
@@ -72,12 +72,10 @@ class Prefetch:
         if missing := self._numbers.missing(len(self._activities)):
             calls["new"] = ("new_numbers", {"count": missing})
         # After the locks that are waited for: nobody waits while holding one of these.
-        for category, limit in plan.decisions.items():
-            values = {"category": category, "now": now, "limit": limit}
-            calls["decision", category] = ("claim_decisions", values)
-        for category, limit in plan.tasks.items():
-            values = {"category": category, "now": now, "limit": limit}
-            calls["activity", category] = ("claim_activities", values)
+        for source, limit in plan.decisions.items():
+            calls["decision", source] = claim_call("decisions", source, limit, now)
+        for source, limit in plan.tasks.items():
+            calls["activity", source] = claim_call("activities", source, limit, now)
         calls["due"] = ("next_due", {})
         return calls
 
@@ -104,10 +102,10 @@ class Prefetch:
         self._numbers.keep_activities(found.get("new", ()))
         for name in self._ids:
             unit.know(name, latest.get(name))
-        for category in self._plan.decisions:
-            unit.claim_decisions(category, found["decision", category])
-        for category in self._plan.tasks:
-            unit.claim_activities(category, found["activity", category])
+        for source in self._plan.decisions:
+            unit.claim_decisions(source, found["decision", source])
+        for source in self._plan.tasks:
+            unit.claim_activities(source, found["activity", source])
         return int(found["due"][0][0])
 
     def _latest(self, locked: Iterable[ProcessRow]) -> dict[str, ProcessRow]:

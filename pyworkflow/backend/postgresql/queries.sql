@@ -236,29 +236,53 @@ select {decision} from {schema}.decision_task d where d.key = any(%(keys)s::bigi
 -- name: look
 -- Whether there is work, and when something is due: one statement, for idle workers ask it all the time.
 select coalesce(%(now)s::bigint, {server_time}), ({next_due}),
-       exists (select from unnest(%(decisions)s::text[]) wanted, lateral (
+       exists (select from unnest(%(decisions)s::text[], %(workflows)s::text[]) as wanted (category, name), lateral (
            select from {schema}.decision_task d
-           where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted and d.ready <= {now} order by d.ready limit 1) t)
-    or exists (select from unnest(%(activities)s::text[]) wanted, lateral (
+           where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted.category and d.name = wanted.name
+             and d.ready <= {now} order by d.ready limit 1) t)
+    or exists (select from unnest(%(tasks)s::text[], %(activities)s::text[]) as wanted (category, name), lateral (
            select from {schema}.activity_task a
-           where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted and a.ready <= {now} order by a.ready limit 1) t);
--- name: decisions_ready
-select {decision} from {schema}.decision_task d
-where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= %(now)s
-order by d.ready, d.key limit %(limit)s;
+           where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted.category and a.name = wanted.name
+             and a.ready <= {now} order by a.ready limit 1) t)
+    or exists (select from unnest(%(any_decisions)s::text[]) as wanted (category), lateral (
+           select from {schema}.decision_task d
+           where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted.category and d.ready <= {now}
+           order by d.name, d.ready limit 1) t)
+    or exists (select from unnest(%(any_tasks)s::text[]) as wanted (category), lateral (
+           select from {schema}.activity_task a
+           where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted.category and a.ready <= {now}
+           order by a.name, a.ready limit 1) t);
+-- name: decision_names
+-- A part of other statements: the names that wait in a queue, from name to name of the index.
+array(with recursive waiting (name) as (
+          select min(w.name) from {schema}.decision_task w
+          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s
+          union all
+          select (select min(w.name) from {schema}.decision_task w
+                  where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name > waiting.name)
+          from waiting where name is not null)
+      select name from waiting where name is not null)
 -- name: claim_decisions
 -- Locks both rows of what nobody else is at work on; that of the task too, because only a locked row is looked at anew when it has changed.
-select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
-where d.domain = %(domain)s and d.state = 'scheduled' and d.category = %(category)s and d.ready <= {now}
-order by d.ready, d.key limit %(limit)s for no key update of d, p skip locked;
+-- Candidates are read by name, each name in the order of its index, and merged; there are more than are wanted, because others may hold some.
+select {decision}, {process}
+from (select c.key, c.ready from unnest(coalesce(%(names)s::text[], {decision_names})) as own (name), lateral (
+          select w.key, w.ready from {schema}.decision_task w
+          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name = own.name and w.ready <= {now}
+          order by w.ready, w.key limit %(candidates)s) c
+      order by c.ready, c.key) candidate
+join {schema}.decision_task d on d.key = candidate.key join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'scheduled' and d.ready <= {now}
+order by candidate.ready, candidate.key limit %(limit)s for no key update of d, p skip locked;
 -- name: decisions_due
 select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
 where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
 order by d.deadline limit %(limit)s for no key update of d, p skip locked;
 -- name: put_decisions
-insert into {schema}.decision_task (key, domain, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason)
-select key, %(domain)s, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason
-from json_to_recordset(%(rows)s::json) as x (key bigint, category text, ready bigint, state text, token text, deadline bigint,
+insert into {schema}.decision_task (key, domain, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity,
+       reason)
+select key, %(domain)s, name, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason
+from json_to_recordset(%(rows)s::json) as x (key bigint, name text, category text, ready bigint, state text, token text, deadline bigint,
      "limit" bigint, started_seq integer, pending boolean, identity text, reason text)
 on conflict (key) do update set category = excluded.category, ready = excluded.ready, state = excluded.state, token = excluded.token,
     deadline = excluded.deadline, lease_limit = excluded.lease_limit, started_seq = excluded.started_seq, pending = excluded.pending,
@@ -277,14 +301,26 @@ select {activity} from {schema}.activity_task a
 where (a.key, a.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
 -- name: activities_of
 select {activity} from {schema}.activity_task a where a.key = any(%(keys)s::bigint[]) order by a.number;
--- name: activities_ready
-select {activity} from {schema}.activity_task a
-where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= %(now)s
-order by a.ready, a.number limit %(limit)s;
+-- name: activity_names
+-- A part of other statements: the names that wait in a queue, from name to name of the index.
+array(with recursive waiting (name) as (
+          select min(w.name) from {schema}.activity_task w
+          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s
+          union all
+          select (select min(w.name) from {schema}.activity_task w
+                  where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name > waiting.name)
+          from waiting where name is not null)
+      select name from waiting where name is not null)
 -- name: claim_activities
-select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
-where a.domain = %(domain)s and a.state = 'scheduled' and a.category = %(category)s and a.ready <= {now}
-order by a.ready, a.number limit %(limit)s for no key update of a, p skip locked;
+select {activity}, {process}
+from (select c.number, c.ready from unnest(coalesce(%(names)s::text[], {activity_names})) as own (name), lateral (
+          select w.number, w.ready from {schema}.activity_task w
+          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name = own.name and w.ready <= {now}
+          order by w.ready, w.number limit %(candidates)s) c
+      order by c.ready, c.number) candidate
+join {schema}.activity_task a on a.number = candidate.number join {schema}.process p on p.key = a.key
+where a.domain = %(domain)s and a.state = 'scheduled' and a.ready <= {now}
+order by candidate.ready, candidate.number limit %(limit)s for no key update of a, p skip locked;
 -- name: activities_due
 select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
 where a.domain = %(domain)s and a.deadline <= %(now)s

@@ -17,7 +17,7 @@ PROCESS = (
     "result", "last_seq", "seen_seq", "digest", "time", "failures", "opened",
 )  # fmt: skip
 DECISION = (
-    "key", "category", "ready", "state", "token", "deadline", "lease_limit", "started_seq",
+    "key", "name", "category", "ready", "state", "token", "deadline", "lease_limit", "started_seq",
     "pending", "identity", "reason",
 )  # fmt: skip
 ACTIVITY = (

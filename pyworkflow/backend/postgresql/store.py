@@ -135,7 +135,7 @@ class PostgreSQLBackend(Joining):
         with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
         told = notice(units[-1], self._sender)
-        if recorded or told.queues:
+        if recorded or told.ready:
             self._news.committed(told)
         if recorded:
             self._committed(units[-1], lambda: feed_entries(recorded, 2**62))
@@ -155,7 +155,7 @@ class PostgreSQLBackend(Joining):
             self._rouse()
         else:
             self._wakeups.notify(ends=told.ends)
-            self._group.call_riders(told.queues)
+            self._group.call_riders(told.ready)
 
     # -- reading -------------------------------------------------------------------------------------------------------------------
 
@@ -225,13 +225,12 @@ class PostgreSQLBackend(Joining):
         return ready
 
     def _seems_ready(self, polls: Sequence[Poll]) -> bool:
-        decisions = [poll.category for poll in polls if poll.kind is DecisionTask]
-        activities = [poll.category for poll in polls if poll.kind is ActivityTask]
+        sources = _sources(polls)
 
         def look() -> tuple[int, bool]:
             with self._readers.lend() as connection:
                 ((now, next_due, ready),) = self._session(connection).rows(
-                    "look", now=self._times.given(), decisions=decisions, activities=activities
+                    "look", now=self._times.given(), **sources
                 )
             return next_due - now, ready
 
@@ -257,6 +256,20 @@ class PostgreSQLBackend(Joining):
         self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
         self._begin()
         self._open()
+
+
+def _sources(polls: Sequence[Poll]) -> dict[str, list[str]]:
+    """Return the parameters of the statement that looks for tasks."""
+    decisions = [(p.category, p.names) for p in polls if p.kind is DecisionTask]
+    tasks = [(p.category, p.names) for p in polls if p.kind is ActivityTask]
+    return {
+        "decisions": [category for category, names in decisions for _ in names or ()],
+        "workflows": [name for _, names in decisions for name in names or ()],
+        "tasks": [category for category, names in tasks for _ in names or ()],
+        "activities": [name for _, names in tasks for name in names or ()],
+        "any_decisions": [category for category, names in decisions if names is None],
+        "any_tasks": [category for category, names in tasks if names is None],
+    }
 
 
 _instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()

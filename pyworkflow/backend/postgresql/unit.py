@@ -20,9 +20,9 @@ from pyworkflow.backend.postgresql.rows import (
     storable,
     timer_from,
 )
-from pyworkflow.backend.postgresql.session import Session
+from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.staged import Pair, Staged
-from pyworkflow.backend.touches import Plan, Queue
+from pyworkflow.backend.touches import Plan, Ready, Source
 from pyworkflow.ledger.rows import (
     NEVER,
     SCHEDULED,
@@ -33,10 +33,29 @@ from pyworkflow.ledger.rows import (
     TimerRow,
     due_order,
 )
+from pyworkflow.ledger.unit import Names
 
 R = TypeVar("R", ActivityRow, DecisionRow, TimerRow)
 
 OPEN = "open"
+
+
+SPARE_CANDIDATES = 256
+"""Tasks that others may hold under their locks before a claim finds nothing behind them."""
+
+
+def claim_call(tasks: str, source: Source, limit: int, now: int | None) -> Call:
+    """Return the statement that claims ``decisions`` or ``activities`` from a source."""
+    category, names = source
+    spare = (3 * limit + SPARE_CANDIDATES) // max(1, len(names or ()))
+    values = {
+        "category": category,
+        "names": None if names is None else list(names),
+        "now": now,
+        "limit": limit,
+        "candidates": limit + spare,
+    }
+    return f"claim_{tasks}", values
 
 
 class Locks(StrEnum):
@@ -78,8 +97,8 @@ class PostgreSQLUnit(Looking):
         super().__init__(session, now, types)
         self.locks = locks
         self.numbers = numbers
-        self.claimable_decisions: dict[str, list[int]] = {}
-        self.claimable_activities: dict[str, list[int]] = {}
+        self.claimable_decisions: dict[Source, list[int]] = {}
+        self.claimable_activities: dict[Source, list[int]] = {}
         self.deadline: int | None = None
         self.swept = 0
         self._empty: set[int] = set()
@@ -278,57 +297,53 @@ class PostgreSQLUnit(Looking):
 
     # -- queues and deadlines ------------------------------------------------------------------------------------------------------
 
-    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
-        if category not in self.claimable_decisions:
-            wanted = limit + len(self.staged_decisions.changed) + len(self.staged_decisions.dropped)
-            self.claim_decisions(category, self._claim("decisions", category, wanted))
-        staged = self.staged_decisions
-        read = [staged.rows.get(key) for key in self.claimable_decisions[category]]
-        return self._ready(read, staged, category, limit)
+    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
+        source, staged = (category, names), self.staged_decisions
+        if source not in self.claimable_decisions:
+            wanted = limit + len(staged.changed) + len(staged.dropped)
+            found = self.session.bulk([claim_call("decisions", source, wanted, self.now)])[0]
+            self.claim_decisions(source, found)
+        read = [staged.rows.get(key) for key in self.claimable_decisions[source]]
+        return self._ready(read, staged, source, limit)
 
-    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
-        if category not in self.claimable_activities:
-            wanted = (
-                limit + len(self.staged_activities.changed) + len(self.staged_activities.dropped)
-            )
-            self.claim_activities(category, self._claim("activities", category, wanted))
-        staged = self.staged_activities
-        read = [staged.rows.get(number) for number in self.claimable_activities[category]]
-        return self._ready(read, staged, category, limit)
-
-    def _claim(self, table: str, category: str, limit: int) -> list[Values]:
-        name = f"{table}_ready" if self.locks is Locks.NONE else f"claim_{table}"
-        return self.session.rows(name, category=category, now=self.now, limit=limit)
+    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
+        source, staged = (category, names), self.staged_activities
+        if source not in self.claimable_activities:
+            wanted = limit + len(staged.changed) + len(staged.dropped)
+            found = self.session.bulk([claim_call("activities", source, wanted, self.now)])[0]
+            self.claim_activities(source, found)
+        read = [staged.rows.get(number) for number in self.claimable_activities[source]]
+        return self._ready(read, staged, source, limit)
 
     def expect_no_claim(self, plan: Plan) -> None:
-        """Have works claim only what this transaction makes ready, from queues in which others of it do not look."""
-        for category in plan.decisions:
-            self.claimable_decisions.setdefault(category, [])
-        for category in plan.tasks:
-            self.claimable_activities.setdefault(category, [])
+        """Have works claim only what this transaction makes ready, from sources in which others of it do not look."""
+        for source in plan.decisions:
+            self.claimable_decisions.setdefault(source, [])
+        for source in plan.tasks:
+            self.claimable_activities.setdefault(source, [])
 
-    def claim_decisions(self, category: str, found: Iterable[Values]) -> None:
+    def claim_decisions(self, source: Source, found: Iterable[Values]) -> None:
         """Keep decisions that wait in a queue, with their processes."""
-        taken = self.claimable_decisions.setdefault(category, [])
+        keys = self.claimable_decisions.setdefault(source, [])
         for values in found:
             own = self._with_process(values)
             self.staged_decisions.loaded(own[0], decision_from(own))
-            taken.append(own[0])
+            keys.append(own[0])
 
-    def claim_activities(self, category: str, found: Iterable[Values]) -> None:
+    def claim_activities(self, source: Source, found: Iterable[Values]) -> None:
         """Keep activities that wait in a queue, with their processes."""
-        taken = self.claimable_activities.setdefault(category, [])
+        numbers = self.claimable_activities.setdefault(source, [])
         for values in found:
             own = self._with_process(values)
             self._activity(own)
-            taken.append(own[0])
+            numbers.append(own[0])
 
-    def left(self) -> set[Queue]:
-        """Return the queues in which this transaction leaves tasks that are ready."""
+    def left(self) -> set[Ready]:
+        """Return the tasks that this transaction leaves ready."""
         decisions, activities = self.staged_decisions.put(), self.staged_activities.put()
         kinds = (("decision", decisions), ("activity", activities))
         return {
-            (kind, row.category)
+            (kind, row.category, row.name)
             for kind, rows in kinds
             for row in rows
             if row.state == SCHEDULED and row.ready <= self.now

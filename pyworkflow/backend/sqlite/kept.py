@@ -1,5 +1,6 @@
 """What one transaction leaves to the next."""
 
+from pyworkflow.backend.touches import Ready
 from pyworkflow.ledger.rows import (
     ActivityRow,
     ActivityTypeRow,
@@ -13,7 +14,7 @@ class Kept:
     """Rows as a transaction left them: good for the next one, unless another connection has committed in between.
 
     Attributes:
-        empty: Until when the database has nothing ready, by the query that finds it and the category.
+        empty: Until when the database has nothing ready, by the kind of tasks, their category and their name.
     """
 
     __slots__ = ("activities", "counters", "decisions", "empty", "processes", "types", "workflows")
@@ -28,7 +29,7 @@ class Kept:
         self.workflows: dict[str, WorkflowRow | None] = {}
         self.types: dict[str, ActivityTypeRow | None] = {}
         self.counters: dict[str, int] = {}
-        self.empty: dict[tuple[str, str], int] = {}
+        self.empty: dict[Ready, int] = {}
 
     def full(self) -> bool:
         """Tell whether there are too many rows to go on."""

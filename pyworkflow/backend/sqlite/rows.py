@@ -8,6 +8,11 @@ from pyworkflow.retry import Retry
 
 Values = tuple[Any, ...]
 
+DECISION_READY = 3
+"""The place of ``ready`` among a decision's columns."""
+ACTIVITY_READY = 11
+"""The place of ``ready`` among an activity's columns."""
+
 
 def process_from(values: Values) -> ProcessRow:
     """Return a process from the columns in the order of ``add_process``."""
@@ -70,9 +75,12 @@ def stepped_process(row: ProcessRow) -> Values:
 
 def decision_from(values: Values) -> DecisionRow:
     """Return a decision from the columns in the order of ``put_decision``."""
-    key, category, ready, state, token, deadline, limit, started, pending, identity, reason = values
+    (
+        key, name, category, ready, state, token, deadline, limit, started, pending, identity, reason,
+    ) = values  # fmt: skip
     return DecisionRow(
         key=key,
+        name=name,
         category=category,
         ready=ready,
         state=state,
@@ -89,7 +97,7 @@ def decision_from(values: Values) -> DecisionRow:
 def decision_values(row: DecisionRow) -> Values:
     """Return the values of ``put_decision``."""
     return (
-        row.key, row.category, row.ready, row.state, row.token, row.deadline, row.limit,
+        row.key, row.name, row.category, row.ready, row.state, row.token, row.deadline, row.limit,
         row.started_seq, row.pending, row.identity, row.reason,
     )  # fmt: skip
 

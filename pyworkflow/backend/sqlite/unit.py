@@ -1,6 +1,8 @@
 """A transaction on the database: rows are loaded when the rules ask for them, and written together at the end."""
 
 from collections.abc import Callable, Iterable, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Any, TypeVar
 
 import apsw
@@ -8,6 +10,8 @@ import apsw
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.looking import Looking
 from pyworkflow.backend.sqlite.rows import (
+    ACTIVITY_READY,
+    DECISION_READY,
     Values,
     activity_from,
     changed_activity,
@@ -24,8 +28,9 @@ from pyworkflow.backend.sqlite.rows import (
     timer_values,
 )
 from pyworkflow.backend.staged import Staged, fed
-from pyworkflow.backend.touches import Planned
+from pyworkflow.backend.touches import Planned, Source
 from pyworkflow.backend.unit import FeedBatch, Work
+from pyworkflow.codec import encode
 from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
     NEVER,
@@ -37,6 +42,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
     due_order,
 )
+from pyworkflow.ledger.unit import Names
 
 R = TypeVar("R")
 
@@ -164,14 +170,14 @@ class SQLiteUnit(Looking):
         pair = (key, signal_id)
         return pair in self.staged_signals or bool(self.rows("get_signal", pair))
 
-    def ready_decisions(self, category: str, limit: int) -> list[DecisionRow]:
+    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
         return self._ready_rows(
-            "decisions_ready", self.staged_decisions, decision_from, category, limit
+            "decisions", self.staged_decisions, decision_from, (category, names), limit
         )
 
-    def ready_activities(self, category: str, limit: int) -> list[ActivityRow]:
+    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
         return self._ready_rows(
-            "activities_ready", self.staged_activities, activity_from, category, limit
+            "activities", self.staged_activities, activity_from, (category, names), limit
         )
 
     def _ready_rows(
@@ -179,10 +185,12 @@ class SQLiteUnit(Looking):
         name: str,
         staged: Staged[int, Any],
         make: Callable[[Values], Any],
-        category: str,
+        source: Source,
         limit: int,
     ) -> list[Any]:
         """Return rows that are ready: those of the database first, then those that this transaction has made so."""
+        category, names = source
+        own = None if names is None else frozenset(names)
         ready: dict[int, Any] = {}
 
         def look(row: Any) -> bool:
@@ -191,12 +199,13 @@ class SQLiteUnit(Looking):
                 and row.state == SCHEDULED
                 and row.category == category
                 and row.ready <= self.now
+                and (own is None or row.name in own)
             ):
                 ready[id(row)] = row
             return len(ready) == limit
 
         full = False
-        for values in self._scheduled(name, staged, category, limit):
+        for values in self._scheduled(name, staged, source, limit):
             key = values[0]
             row = staged.rows[key] if key in staged.rows else staged.loaded(key, make(values))
             if full := look(row):
@@ -212,20 +221,44 @@ class SQLiteUnit(Looking):
         return rows
 
     def _scheduled(
-        self, name: str, staged: Staged[int, Any], category: str, limit: int
+        self, kind: str, staged: Staged[int, Any], source: Source, limit: int
     ) -> list[Values]:
-        """Return rows of the database that were ready when the transaction began, unless it is known that there are none."""
-        empty = self.kept.empty
-        if empty.get((name, category), 0) > self.now:
-            return []
+        """Return rows of the database that were ready when the transaction began, the longest waiting first."""
+        category, _ = source
         # Rows that this transaction has changed or dropped may come first.
         most = limit + len(staged.changed) + len(staged.dropped)
-        found = self.rows(name, (category, self.now, most))
-        if len(found) < limit:
-            # Whoever asked takes all of them.
-            ((later,),) = self.rows(f"{name}_later", (category, self.now))
-            empty[name, category] = later
-        return found
+        scans = [
+            self.connection.execute(
+                self.statements[f"{kind}_ready"], (category, name, self.now, most)
+            )
+            for name in self._ready_names(kind, source)
+        ]
+        # Each scan is in order and reads on only when its next row is wanted.
+        place = DECISION_READY if kind == "decisions" else ACTIVITY_READY
+        try:
+            merged = merge(*scans, key=lambda values: (values[place], values[0]))
+            return list(islice(merged, most))
+        finally:
+            for scan in scans:
+                scan.close(force=True)
+
+    def _ready_names(self, kind: str, source: Source) -> list[str]:
+        """Return those names of which the database may have tasks that are ready."""
+        category, names = source
+        if names is None:
+            names = tuple(name for (name,) in self.rows(f"{kind}_names", {"category": category}))
+        empty = self.kept.empty
+        unsure = [name for name in names if empty.get((kind, category, name), 0) <= self.now]
+        if not unsure:
+            return []
+        asked = {"category": category, "names": encode(unsure).decode()}
+        ready: list[str] = []
+        for name, since in self.rows(f"{kind}_ready_since", asked):
+            if since is not None and since <= self.now:
+                ready.append(name)
+            else:
+                empty[kind, category, name] = NEVER if since is None else since
+        return ready
 
     def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:
         # The sweep comes first in a transaction, so nothing is staged yet.
@@ -303,10 +336,10 @@ class SQLiteUnit(Looking):
             return Kept()
         for decision in self.staged_decisions.put():
             if decision.state == SCHEDULED:
-                kept.empty.pop(("decisions_ready", decision.category), None)
+                kept.empty.pop(("decisions", decision.category, decision.name), None)
         for activity in self.staged_activities.put():
             if activity.state == SCHEDULED:
-                kept.empty.pop(("activities_ready", activity.category), None)
+                kept.empty.pop(("activities", activity.category, activity.name), None)
         for number in self.staged_activities.dropped:
             kept.activities.pop(number, None)
         for key in self.staged_processes.changed:

@@ -10,6 +10,7 @@ What the backend does not declare is skipped.
 
 from pyworkflow.testing.conformance.activities import Activities
 from pyworkflow.testing.conformance.children import Children
+from pyworkflow.testing.conformance.claims import Claims
 from pyworkflow.testing.conformance.decisions import Decisions
 from pyworkflow.testing.conformance.definitions import Definitions
 from pyworkflow.testing.conformance.leases import Leases
@@ -22,6 +23,7 @@ from pyworkflow.testing.conformance.timeouts import Timeouts
 ALL = (
     Activities,
     Children,
+    Claims,
     Decisions,
     Definitions,
     Leases,
@@ -36,6 +38,7 @@ __all__ = [
     "ALL",
     "Activities",
     "Children",
+    "Claims",
     "Decisions",
     "Definitions",
     "Leases",

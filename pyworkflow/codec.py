@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
 import msgspec
 
 from pyworkflow.errors import PayloadError
+from pyworkflow.failure import describe
 
 T = TypeVar("T")
 
@@ -76,10 +77,10 @@ def encode(value: object) -> bytes:
     """
     try:
         return _encoder.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        if isinstance(error, PayloadError):
-            raise
-        raise PayloadError(type(value).__name__, str(error)) from error
+    except PayloadError:
+        raise
+    except Exception as error:  # a model writes itself, and its code may raise anything
+        raise PayloadError(type(value).__name__, describe(error).reason) from error
 
 
 @overload
@@ -109,8 +110,8 @@ def reader(kind: type[T] | Any) -> Callable[[bytes | str], T]:
     def read(data: bytes | str) -> T:
         try:
             return cast("T", decode_one(data))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise PayloadError("JSON", str(error)) from error
+        except Exception as error:  # as `convert`
+            raise PayloadError("JSON", describe(error).reason) from error
 
     decode_one = msgspec.json.Decoder(kind, dec_hook=_read).decode
     return read
@@ -132,8 +133,8 @@ def convert(value: object, kind: type[T] | Any, what: str = "JSON") -> T:
     """
     try:
         return cast("T", msgspec.convert(value, kind, dec_hook=_read))
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise PayloadError(what, str(error)) from error
+    except Exception as error:  # a model reads itself, and its validators may raise anything
+        raise PayloadError(what, describe(error).reason) from error
 
 
 def to_plain(value: object) -> Json:
@@ -144,10 +145,10 @@ def to_plain(value: object) -> Json:
     """
     try:
         return msgspec.to_builtins(value, enc_hook=_write)
-    except (TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, PayloadError):
-            raise
-        raise PayloadError(type(value).__name__, str(error)) from error
+    except PayloadError:
+        raise
+    except Exception as error:  # as above
+        raise PayloadError(type(value).__name__, describe(error).reason) from error
 
 
 def fields(struct: msgspec.Struct) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from pyworkflow.codec import Json, encode, to_plain
 from pyworkflow.errors import InvalidRequestError, PayloadError
+from pyworkflow.failure import MAX_TEXT, repr_of, storable, text_of
 
 MAX_NAME = 256
 """Characters in a name, an id, a category, a tag."""
@@ -26,9 +27,6 @@ MAX_DEPTH = 100
 
 MAX_SECONDS = 10 * 365 * 86_400
 """Seconds of the longest duration that is accepted: ten years."""
-
-MAX_TEXT = 32_768
-"""Characters of a reason or of details that are kept; longer ones are cut."""
 
 _FORBIDDEN = re.compile(r"[:/|\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PRINTED = 80
@@ -61,10 +59,8 @@ def check_text(text: object, what: str, length: int = MAX_TEXT) -> str | None:
     """Return a reason, details or an identity, without NUL, cut to a length; anything but text becomes text first."""
     if text is None:
         return None
-    shown = text if isinstance(text, str) else str(text)
-    if not shown.isascii():
-        shown = shown.encode("utf-8", "replace").decode("utf-8")
-    return shown.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
+    plain = text if type(text) is str else text_of(text)
+    return storable(plain[:length])
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
@@ -138,7 +134,7 @@ def _check_value(value: Json, what: str, depth: int) -> None:
             raise PayloadError(what, f"is nested deeper than {MAX_DEPTH} levels")
         for key, item in value.items():
             if type(key) is not str:
-                raise PayloadError(what, f"has the key {key!r}, which is not text")
+                raise PayloadError(what, f"has the key {repr_of(key, _PRINTED)}, which is not text")
             _check_str(key, what)
             _check_value(item, what, depth - 1)
     elif kind is list or kind is tuple:

@@ -23,6 +23,7 @@ from pyworkflow.decision import (
 )
 from pyworkflow.errors import InvalidRequestError, UnseenEventsError
 from pyworkflow.event import ActivityEvent, DecisionStartedEvent
+from pyworkflow.failure import repr_of, text_of
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.activities import complete_activity
 from pyworkflow.ledger.decide import Foreseen, complete_and_decide, complete_decision
@@ -34,7 +35,7 @@ from pyworkflow.result import (
     ActivityTimedOut,
 )
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import MAX_TEXT, check_payload, check_text
+from pyworkflow.values import check_payload, check_text
 
 
 def completion(done: Completion) -> Work:
@@ -63,7 +64,7 @@ def completion(done: Completion) -> Work:
             Touches(keys=(key,)),
         )
     if isinstance(outcome, ActivityResult):
-        raise InvalidRequestError("outcome of a decision task", f"cannot be {outcome!r}")
+        raise InvalidRequestError("outcome of a decision task", f"cannot be {repr_of(outcome, 80)}")
     return _decided(key, token, list(outcome))
 
 
@@ -133,16 +134,17 @@ def checked_result(result: object) -> ActivityResult:
         return ActivityCompleted(Raw(check_payload(result.result, "result")))
     if isinstance(result, ActivityFailed):
         reason = check_text(result.reason, "reason")
-        return ActivityFailed(reason, _details(result.details), result.type_name)
+        kind = check_text(result.type_name, "type name")
+        return ActivityFailed(reason, _details(result.details), kind)
     if isinstance(result, ActivityCanceled):
         return ActivityCanceled(_details(result.details))
     if isinstance(result, ActivityTimedOut):
         return ActivityTimedOut(_details(result.details))
-    raise InvalidRequestError("activity result", f"{result!r} is none")
+    raise InvalidRequestError("activity result", f"{repr_of(result, 80)} is none")
 
 
 def _details(details: Json) -> Json:
     if isinstance(details, str):
-        return check_text(details, "details") if len(details) <= MAX_TEXT else details[-MAX_TEXT:]
+        return text_of(details)
     check_payload(details, "details")
     return details

@@ -12,6 +12,7 @@ import click
 
 from pyworkflow.cli.common import backend_is_default, hinting, opened
 from pyworkflow.errors import InvalidRequestError
+from pyworkflow.failure import describe
 from pyworkflow.similar import similar
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def load(app: str) -> "Manager | tuple[list[Any], list[Any]]":
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a module that is being imported may raise anything
-        raise InvalidRequestError(f"app {app!r}", f"{type(error).__name__}: {error}") from error
+        raise InvalidRequestError(f"app {app!r}", describe(error).line) from error
     if not colon:
         return _of_module(app, list(vars(module).values()))
     if not hasattr(module, name):
@@ -124,9 +125,7 @@ def _made(app: str, factory: Callable[..., Any]) -> "Manager":
     try:
         made = factory()
     except (Exception, SystemExit) as error:  # it is the program's own code
-        raise InvalidRequestError(
-            f"app {app!r}", f"raised {type(error).__name__}: {error}"
-        ) from error
+        raise InvalidRequestError(f"app {app!r}", f"raised {describe(error).line}") from error
     if inspect.iscoroutine(made):
         made.close()
     if not isinstance(made, Manager):

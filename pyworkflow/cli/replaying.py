@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pyworkflow import codec
+from pyworkflow import codec, failure
 from pyworkflow.cli.app import load
 from pyworkflow.cli.common import FAILED, json_option
 from pyworkflow.cli.help import Command
@@ -112,7 +112,7 @@ def _steps(app: str, workflow: Workflow, process: Process) -> Iterator[tuple[int
         # Told when the decision after it is asked for: it was shown already, as the difference that it is.
         return
     except Exception as error:  # it is the program's own code
-        told = f"raised {type(error).__name__}: {error}"
+        told = f"raised {failure.describe(error).line}"
         raise InvalidRequestError(f"decision {number + 1} of {app}", told) from error
 
 

@@ -20,6 +20,7 @@ from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.registry import TaskRegistry
 from pyworkflow.engine.states import FutureState, TaskExecState
 from pyworkflow.engine.template import TaskTemplate
+from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
 from pyworkflow.values import check_payload
 
@@ -281,7 +282,7 @@ class TukioTask(asyncio.Task[Any]):
             )
 
     def _fail(self, error: BaseException) -> None:
-        self.record.error = str(error) or type(error).__name__
+        self.record.error = describe(error).reason
         self.record.error_type = type(error).__name__
         if isinstance(error, TukioTaskError):
             self.record.outputs = _frozen_or_none(error.task_outputs)

@@ -7,12 +7,12 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
 from pyworkflow.clock import Clock
+from pyworkflow.failure import describe
 from pyworkflow.jobs.channel import Assignment, Ended, Said, TaskEnd, sayable
 from pyworkflow.jobs.eventbus.log import Severity
 from pyworkflow.jobs.shared import SharedDict
@@ -139,22 +139,14 @@ class _Attempt:
     def _fail(self, error: BaseException) -> None:
         # Where it went through our own code is of no use to anybody.
         inner = error.__traceback__ and error.__traceback__.tb_next
-        shown = "".join(traceback.format_exception(error.with_traceback(inner))).rstrip()
+        description = describe(BaseException.with_traceback(error, inner))
+        shown = description.details.rstrip()
         if isinstance(error, SystemExit):
             shown = f"the task ended with exit status {error.code}"
         self._context.logger.error(shown)
         # The first failure is the reason; what fails on the way out has been logged.
-        self._failed = self._failed or _failure(error, shown)
-
-
-def _failure(error: BaseException, shown: str) -> Ended:
-    kind = type(error).__name__
-    try:
-        text = sayable(str(error))
-    except Exception:  # an exception that cannot say what it is about
-        text = ""
-    reason = text if isinstance(error, Exception) else f"{kind}: {text}"
-    return Ended("failed", reason or kind, sayable(shown), kind)
+        reason = description.reason if isinstance(error, Exception) else description.line
+        self._failed = self._failed or Ended("failed", reason, shown, description.kind)
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from pyworkflow.failure import describe
 from pyworkflow.jobs.errors import JobDefinitionError, Problem
 from pyworkflow.jobs.nodes import Path as KeyPath
 from pyworkflow.jobs.nodes import shown
@@ -166,6 +167,4 @@ def _problem(error: BaseException, folder: Path, root: Path) -> Problem:
         file, line = error.filename, error.lineno
     place = Path(file)
     shown_file = place.relative_to(root) if place.is_relative_to(root) else place
-    return Problem(
-        f"cannot be imported: {type(error).__name__}: {error}", "", str(shown_file), line
-    )
+    return Problem(f"cannot be imported: {describe(error).line}", "", str(shown_file), line)

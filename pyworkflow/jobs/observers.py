@@ -13,6 +13,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+from pyworkflow.failure import describe
 from pyworkflow.jobs.checkpointer.checkpointer import CheckpointContents
 from pyworkflow.jobs.classes import Plugins
 from pyworkflow.jobs.definition import JobConfig
@@ -207,7 +208,7 @@ class Observers:
         except (Exception, asyncio.CancelledError) as error:  # whatever it is, the job goes on
             if (id(plugin), name) not in self._told:
                 self._told.add((id(plugin), name))
-                told = f"{type(plugin).__name__}.{name} raised {type(error).__name__}: {error}"
+                told = f"{type(plugin).__name__}.{name} raised {describe(error).line}"
                 log.warning("%s; the job goes on", told, exc_info=error)
 
 
@@ -220,4 +221,4 @@ async def _awaited(method: Callable[[], Awaitable[T] | T]) -> T:
         SystemExit,
         KeyboardInterrupt,
     ) as error:  # would end the loop, and leave the job waiting
-        raise JobError(f"{type(error).__name__}: {error}") from error
+        raise JobError(describe(error).line) from error

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pyworkflow.codec import Json
+from pyworkflow.failure import describe
 from pyworkflow.jobs.definition import JobDefinition, PluginDefinition
 from pyworkflow.jobs.errors import UnknownPluginError
 from pyworkflow.jobs.nodes import Path, Problems, Table, place_of
@@ -67,7 +68,7 @@ class _Classes:
             ):
                 self._invalid(found, detail["type"], detail["msg"], path, detail["loc"])
         except Exception as error:  # validators are the user's code, and may raise anything
-            self._note(f"{found.__name__} raised {type(error).__name__}: {error}", path)
+            self._note(f"{found.__name__} raised {describe(error).line}", path)
 
     def _invalid(
         self, found: type[BaseModel], kind: str, message: str, path: Path, where: Path

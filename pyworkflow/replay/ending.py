@@ -1,11 +1,11 @@
 """How a process ends when its code does."""
 
 import asyncio
-import traceback
 from typing import Any, cast
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import CancelProcess, CompleteProcess, Decision, FailProcess
+from pyworkflow.failure import describe
 from pyworkflow.replay.arguments import plain
 from pyworkflow.replay.failures import ContinueAsNew
 
@@ -38,8 +38,8 @@ def ending(
         return new.decision
     if isinstance(error, parks_on) or not isinstance(error, Exception):
         raise error
-    shown = "".join(traceback.format_exception(error))
-    return FailProcess(f"{type(error).__name__}: {error}", shown)
+    description = describe(error)
+    return FailProcess(description.line, description.details)
 
 
 def _continuing(error: BaseException) -> ContinueAsNew | None:

@@ -27,6 +27,7 @@ from pyworkflow.event import (
     SignalEvent,
     TimerEvent,
 )
+from pyworkflow.failure import describe
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
@@ -328,5 +329,5 @@ def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
         with unguarded():
             value = function()
     except Exception as error:
-        return {"id": number, "error": f"{type(error).__name__}: {error}"}
+        return {"id": number, "error": describe(error).line}
     return {"id": number, "value": plain(value, "value of a side effect")}

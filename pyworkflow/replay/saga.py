@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import ParamSpec, Self
 
+from pyworkflow.failure import describe
 from pyworkflow.replay.failures import ContinueAsNew, Dropped
 
 P = ParamSpec("P")
@@ -45,7 +46,7 @@ class Saga:
         if error is None or isinstance(error, ContinueAsNew | Dropped | GeneratorExit):
             return
         for failure in await self.undo():
-            error.add_note(f"a compensation failed: {type(failure).__name__}: {failure}")
+            error.add_note(f"a compensation failed: {describe(failure).line}")
 
     async def undo(self) -> list[Exception]:
         """Run the compensations now, the last first; return what they raised."""

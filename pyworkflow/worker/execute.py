@@ -3,16 +3,24 @@
 import asyncio
 import inspect
 import threading
-import traceback
 from typing import Any
 
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity, running
 from pyworkflow.backend.base import FailedDecision
+from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PyworkflowError, StalledError
+from pyworkflow.errors import PayloadError, PyworkflowError, StalledError
+from pyworkflow.failure import describe, repr_of, text_of
 from pyworkflow.manager import Manager
-from pyworkflow.result import ActivityCanceled, ActivityCompleted, ActivityFailed, ActivityResult
+from pyworkflow.result import (
+    ActivityCanceled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityResult,
+    ActivityTimedOut,
+)
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.values import check_payload
 from pyworkflow.workflow import decisions_of
 
 _PLAIN = frozenset((type(None), bool, int, float, str, list, dict, ActivityCompleted))
@@ -75,19 +83,55 @@ async def _awaited(thing: Any) -> Any:
 
 def _result(activity: Activity, returned: Any) -> ActivityResult | None:
     if isinstance(returned, ActivityResult):
-        return returned
+        return recordable(returned)
     return ActivityCompleted(returned) if activity.auto_complete else None
 
 
 def failure(error: BaseException) -> ActivityResult:
     """Return the result that an exception stands for."""
-    if isinstance(error, ActivityCanceled | ActivityFailed):
-        return error
-    shown = "".join(traceback.format_exception(error))
-    kind = type(error).__name__
+    return recordable(error) if isinstance(error, ActivityResult) else _failed(error)
+
+
+def _failed(error: BaseException) -> ActivityFailed:
+    description = describe(error)
     # The code of a SystemExit alone would say nothing.
-    reason = str(error) if isinstance(error, Exception) else f"{kind}: {error}"
-    return ActivityFailed(reason or kind, shown, kind)
+    reason = description.reason if isinstance(error, Exception) else description.line
+    return ActivityFailed(reason, description.details, description.kind)
+
+
+def recordable(result: ActivityResult) -> ActivityResult:
+    """Return a result of the users' making with texts where texts belong, and details that can be recorded."""
+    if isinstance(result, ActivityCompleted):
+        return result
+    try:
+        details = _details(getattr(result, "details", None))
+        if isinstance(result, ActivityCanceled):
+            return ActivityCanceled(details)
+        if isinstance(result, ActivityTimedOut):
+            return ActivityTimedOut(details)
+        return ActivityFailed(
+            _text(getattr(result, "reason", None)),
+            details,
+            _text(getattr(result, "type_name", None)),
+        )
+    except Exception as error:  # a subclass may have overridden anything
+        return _failed(error)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, BaseException):
+        return describe(value).reason
+    return None if value is None else text_of(value)
+
+
+def _details(details: Json) -> Json:
+    if details is None or isinstance(details, str):
+        return _text(details)
+    try:
+        check_payload(details, "details")
+    except PayloadError:
+        return repr_of(details)
+    return details
 
 
 def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecision:
@@ -102,9 +146,9 @@ def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecis
     except StalledError as error:
         return FailedDecision(str(error), park=True)
     except PyworkflowError as error:
-        return FailedDecision(str(error))
+        return FailedDecision(describe(error).reason)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit in a decider is no reason to end the worker
-        shown = "".join(traceback.format_exception(error))
-        return FailedDecision(f"{type(error).__name__}: {error}", shown)
+        description = describe(error)
+        return FailedDecision(description.line, description.details)

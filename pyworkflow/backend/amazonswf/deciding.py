@@ -17,6 +17,7 @@ from pyworkflow.errors import (
     StaleDecisionTaskError,
 )
 from pyworkflow.event import CancelRequestedEvent
+from pyworkflow.failure import describe
 from pyworkflow.swf import chores
 from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
@@ -127,9 +128,7 @@ class Deciding:
         except Exception as error:
             # One history that cannot be read must not keep a worker from all others.
             log.exception("the history of %s cannot be read", execution.id)
-            marker = chores.failed(
-                f"{type(error).__name__}: {error}", None, SELDOM, self._payloads, execution.id
-            )
+            marker = chores.failed(describe(error).line, None, SELDOM, self._payloads, execution.id)
             self._answer_alone(token, marker, FAILED, execution)
             return None
         self._executions.note(execution.id, execution.run)

@@ -378,7 +378,7 @@ def test_a_plugin_that_exits_does_not_hold_the_job_up(caplog: pytest.LogCaptureF
     told = [record.getMessage() for record in caplog.records]
     assert told == [
         "Leaving.on_create raised JobError: SystemExit: no connection; the job goes on",
-        "Leaving.update raised CancelledError: ; the job goes on",
+        "Leaving.update raised CancelledError; the job goes on",
     ]
 
 

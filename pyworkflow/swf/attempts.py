@@ -24,11 +24,15 @@ from pyworkflow.result import (
 from pyworkflow.retry import Retry
 from pyworkflow.swf import asked
 from pyworkflow.swf.causes import reason_of
+from pyworkflow.swf.misrouted import pause
 from pyworkflow.swf.payload import Packed, Payloads
 from pyworkflow.swf.state import OpenActivity, State
-from pyworkflow.swf.words import parse_attempt
+from pyworkflow.swf.words import parse_attempt, to_seconds
 
 Attributes = dict[str, Any]
+
+MISROUTED = "misrouted"
+"""Why an attempt ended that its worker does not have the activity for: it is none, and is scheduled again."""
 
 RELEASED = "released"
 """Why an attempt ended that its worker gave back: the next one follows at once and uses up no retry."""
@@ -42,6 +46,8 @@ def scheduled(
     s.scheduled[event_id] = activity_id
     waiting = s.activities.get(activity_id)
     if waiting is not None and waiting.waiting:
+        if waiting.attempt != attempt:
+            waiting.queued, waiting.misrouted = at, 0
         waiting.attempt, waiting.attributes, waiting.since = attempt, a, at
         waiting.swf_id = a["activityId"]
         waiting.waiting = waiting.started = False
@@ -57,6 +63,7 @@ def scheduled(
         attempt,
         retry=None if retry is None else convert(retry, Retry, "retry"),
         since=at,
+        queued=at,
     )
     return [DecisionEvent(decision, datetime=at)]
 
@@ -121,6 +128,8 @@ def canceled(
 def failed(s: State, a: Attributes, p: Payloads, event_id: int, at: DateTime | None) -> list[Event]:
     """Read ``ActivityTaskFailed`` or ``LambdaFunctionFailed``: the end, or a failed attempt."""
     packed = p.unpack(a.get("details"))
+    if packed.meta.get(MISROUTED):
+        return _given_back(s, a, event_id, at)
     result: ActivityResult
     if packed.meta.get("timedout"):
         result = ActivityTimedOut(packed.value)
@@ -178,6 +187,26 @@ def _attempted(
     activity.waiting, activity.delay, activity.since = True, delay, at
     activity.heartbeat = packed.meta.get("heartbeat", activity.heartbeat)
     return [ActivityAttemptEvent(activity.execution, result, activity.attempt, delay, datetime=at)]
+
+
+def _given_back(s: State, a: Attributes, event_id: int, at: DateTime | None) -> list[Event]:
+    """Let another worker have an attempt that reached one without the activity: nothing has been done."""
+    activity = _of(s, a)
+    if activity is None:
+        return []
+    if activity.cancel_requested:
+        return _ended(s, a, ActivityCanceled(), at)
+    delay = pause(activity.misrouted, event_id)
+    limit = to_seconds(activity.attributes.get("scheduleToStartTimeout"))
+    if limit is not None and at is not None and activity.queued is not None:
+        left = limit - (at - activity.queued).total_seconds()
+        if left <= 0:
+            return _ended(s, a, ActivityTimedOut("schedule_to_start"), at)
+        delay = min(delay, left)
+    del s.scheduled[a["scheduledEventId"]]
+    activity.misrouted += 1
+    activity.waiting, activity.delay, activity.since = True, delay, at
+    return []
 
 
 def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]) -> float | None:

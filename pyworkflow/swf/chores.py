@@ -5,6 +5,7 @@ from typing import Any
 
 from pyworkflow.codec import Json, encode, to_plain
 from pyworkflow.decision import CancelActivity, Decision, RequestCancelProcess, SignalProcess
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.ids import new_id
 from pyworkflow.process import Process
 from pyworkflow.signal import Signal
@@ -55,9 +56,9 @@ def _timer(delay: float, payloads: Payloads, owner: str, **meta: Json) -> Swf:
     )
 
 
-def wake(payloads: Payloads, owner: str) -> Swf:
-    """Return the decision to be asked again at once."""
-    return _timer(0, payloads, owner, wake=True)
+def wake(payloads: Payloads, owner: str, delay: float = 0) -> Swf:
+    """Return the decision to be asked again, at once or later."""
+    return _timer(delay, payloads, owner, wake=True)
 
 
 def attempts(state: State, payloads: Payloads, owner: str) -> list[tuple[str, Swf]]:
@@ -81,8 +82,18 @@ def _next_attempt(activity_id: str, activity: OpenActivity, payloads: Payloads, 
         told["input"] = payloads.pack(
             activity.execution.input, owner, "input", heartbeat=activity.heartbeat
         )
-    told["activityId"] = attempt_id(activity_id, activity.attempt + 1)
+    told["activityId"] = _next_id(activity_id, activity)
     return decision("ScheduleActivityTask", told)
+
+
+def _next_id(activity_id: str, activity: OpenActivity) -> str:
+    try:
+        if activity.misrouted:
+            return attempt_id(activity_id, activity.attempt, activity.misrouted)
+        return attempt_id(activity_id, activity.attempt + 1)
+    except InvalidRequestError:
+        # No room for a number: SWF lets the id of an activity that has ended be used again.
+        return activity.swf_id
 
 
 def waiting(state: State) -> dict[str, str | None]:
@@ -96,7 +107,7 @@ def context_of(state: State, process: Process, payloads: Payloads, settings: Set
         payloads,
         settings,
         process,
-        {key: a.swf_id for key, a in state.activities.items() if a.attempt > 1},
+        {key: a.swf_id for key, a in state.activities.items() if a.attempt > 1 or a.misrouted},
         tuple(child.decision.process.id for child in state.children.values()),
         state.policy,
         state.options,

@@ -50,7 +50,7 @@ class Context(Struct):
         payloads: How values become texts.
         settings: The types that this program knows.
         process: The process that decides.
-        attempts: The ids on SWF of open activities that are not in their first attempt.
+        attempts: The ids on SWF of open activities that have been scheduled more than once.
         children: The ids of open children.
         policy: What becomes of the process when its parent ends.
         options: What the start of the process said of role, priority and decision timeout.

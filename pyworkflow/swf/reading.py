@@ -13,6 +13,7 @@ from pyworkflow.event import DecisionStartedEvent, DecisionTimedOutEvent, Event
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.swf.happened import READERS, Told
+from pyworkflow.swf.misrouted import times_of
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.state import State
 from pyworkflow.swf.words import FAILED, QUIET, REST, attributes_key
@@ -110,6 +111,9 @@ class Reader:
     def _decided(self, event_id: int, attributes: Raw) -> None:
         self._flush()
         context = attributes.get("executionContext")
+        self.state.misrouted = times_of(context)
+        if self.state.misrouted:
+            context = QUIET
         if self._start is not None and context not in (QUIET, REST):
             self._new.append(self._start)
         if context == REST:

@@ -24,6 +24,8 @@ class OpenActivity(Struct):
         failed: How many attempts failed so far.
         retry: When it is tried again.
         since: When the present attempt was scheduled.
+        queued: When it was scheduled first: it may have been given back by workers that do not have the activity.
+        misrouted: How often it was given back so.
         started: Whether a worker has it.
         identity: Which worker.
         cancel_requested: Whether it has been asked to cancel itself.
@@ -40,6 +42,8 @@ class OpenActivity(Struct):
     failed: int = 0
     retry: Retry | None = None
     since: DateTime | None = None
+    queued: DateTime | None = None
+    misrouted: int = 0
     started: bool = False
     identity: str | None = None
     cancel_requested: bool = False
@@ -107,6 +111,7 @@ class State(Struct):
         failures: How many deciders in a row failed.
         delayed_by: The timer that must fire before it is decided again.
         parked: Why it is not decided any more.
+        misrouted: How often in a row its decision was given back by workers that do not have its workflow.
         rest: Decisions that are still to be sent.
     """
 
@@ -136,4 +141,5 @@ class State(Struct):
     failures: int = 0
     delayed_by: str | None = None
     parked: str | None = None
+    misrouted: int = 0
     rest: list[Decision] = field(default_factory=list[Decision])

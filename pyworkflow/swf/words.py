@@ -41,6 +41,9 @@ REST = "pyworkflow:rest"
 FAILED = "pyworkflow:failed"
 """The execution context of a decision whose decider failed."""
 
+MISROUTED = "pyworkflow:misrouted"
+"""What the execution context of a decision that a worker without its code gave back begins with."""
+
 RESERVED = "pyworkflow."
 """What the names of this package's own markers and signals begin with."""
 
@@ -70,7 +73,7 @@ CLOSING_TYPES = frozenset(
 LINE = 1_024
 """Characters of a reason that is kept with other things."""
 
-_ATTEMPT = re.compile(r"(.+)#(\d+)", re.DOTALL)
+_ATTEMPT = re.compile(r"(.+)#(\d+)(?:~\d+)?", re.DOTALL)
 
 
 def seconds(value: float) -> str:
@@ -98,15 +101,20 @@ def cut(text: str) -> str:
     return text if len(text) <= LINE else text[: LINE - 1] + "…"
 
 
-def attempt_id(activity_id: str, attempt: int) -> str:
+def attempt_id(activity_id: str, attempt: int, repeat: int = 0) -> str:
     """Return the id on SWF of one attempt of an activity; the first has the activity's own, unless that looks like an attempt's.
+
+    Args:
+        activity_id: The activity's own id.
+        attempt: The number of the attempt.
+        repeat: How often the attempt was scheduled before.
 
     Raises:
         InvalidRequestError: The id is too long to be numbered.
     """
-    if attempt == 1 and not _ATTEMPT.fullmatch(activity_id):
+    if attempt == 1 and not repeat and not _ATTEMPT.fullmatch(activity_id):
         return activity_id
-    numbered = f"{activity_id}#{attempt}"
+    numbered = f"{activity_id}#{attempt}" + (f"~{repeat}" if repeat else "")
     if len(numbered) > MAX_ID:
         raise InvalidRequestError(
             f"activity id {activity_id[:80]!r}", f"leaves no room in {MAX_ID} for '#{attempt}'"

@@ -21,6 +21,7 @@ from examples.archive.workflow import CONFIRMED, ArchiveWorkflow
 from examples.multiply import FooWorkflow
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
+from pyworkflow.backend.exchange import Poll
 from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity
 from pyworkflow.event import (
     ActivityAttemptEvent,
@@ -251,6 +252,49 @@ def test_released_tasks_are_done_by_another(backend: AmazonSWFBackend) -> None:
 
     assert isinstance(ended, ActivityEvent)
     assert backend.process_by_id(process_id).is_open
+
+
+def test_what_a_worker_does_not_have_is_done_by_another(
+    backend: AmazonSWFBackend, endpoint: str, domain: str
+) -> None:
+    backend.register_activity("ship")
+
+    def polls(one: AmazonSWFBackend, workflow: str, activity: str) -> Any:
+        # Each is asked for by itself, so that an old worker has had the task before a new one gets it.
+        wanted = [Poll(DecisionTask, names=(workflow,)), Poll(ActivityTask, names=(activity,))]
+        return [task for poll in wanted for task in one.turn(polls=[poll]).tasks]
+
+    with AmazonSWFBackend(client=make_client(endpoint), domain=domain) as old:
+        process_id = backend.start_process(Process("order"))
+        steps = [ScheduleActivity("ship", "a", input=1), CompleteProcess("shipped")]
+        attempts: list[int] = []
+        end = time.monotonic() + 60
+        while backend.process_by_id(process_id).is_open:
+            assert time.monotonic() < end
+            assert polls(old, "other", "charge") == []
+            for task in polls(backend, "order", "ship"):
+                if isinstance(task, DecisionTask):
+                    backend.complete_decision_task(task, steps.pop(0))
+                else:
+                    attempts.append(task.attempt)
+                    backend.complete_activity_task(task, ActivityCompleted())
+
+    process = backend.process_by_id(process_id)
+
+    assert old.calls.made["respond_decision_task_completed"] >= 1
+    assert old.calls.made["respond_activity_task_failed"] == 1
+    assert process.result == ProcessCompleted("shipped")
+    assert attempts == [1]
+    assert [event.type for event in process.history] == [
+        "process_started",
+        "decision_started",
+        "decision",
+        "activity_started",
+        "activity_started",
+        "activity",
+        "decision_started",
+        "decision",
+    ]
 
 
 # -- how little it asks for ---------------------------------------------------------------------------------------------------------

@@ -112,9 +112,11 @@ class Script:
             },
         )
 
-    def then_another(self) -> None:
+    def then_another(self, workflow: str = "order") -> None:
         """Have the next poll find another process, called ``another``: an answer without a task fits no service model."""
-        self.hands_out(self.history(DecisionStartedEvent(), input="another"), run="another")
+        events = self.history(DecisionStartedEvent(), workflow=workflow, input="another")
+        kind = {"name": workflow, "version": "1.0"}
+        self.hands_out(events, run="another", workflowType=kind)
 
     def completes(self, *decisions: Any, context: Any = None) -> None:
         """Expect the completion of a decision."""

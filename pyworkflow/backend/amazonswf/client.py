@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any
 
+from pyworkflow.backend.exchange import Poll
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 from pyworkflow.swf.typenames import TypeNames
+from pyworkflow.swf.words import MAX_ID
 
 POLL_SECONDS = 60
 """Seconds that SWF holds a long poll."""
@@ -145,6 +147,11 @@ class Calls:
             token = page.get("nextPageToken")
             if token is None:
                 return
+
+
+def identity_of(poll: Poll) -> str | None:
+    """Return who polls, as far as SWF takes it."""
+    return None if poll.identity is None else poll.identity[:MAX_ID]
 
 
 def check_client(client: Any) -> None:

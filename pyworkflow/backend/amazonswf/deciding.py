@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from pyworkflow.backend.amazonswf.child_policies import Bound, ChildPolicies, bound_children
-from pyworkflow.backend.amazonswf.client import Calls, Fault
+from pyworkflow.backend.amazonswf.client import Calls, Fault, identity_of
 from pyworkflow.backend.amazonswf.executions import Execution, Executions
 from pyworkflow.backend.exchange import FailedDecision, Poll
 from pyworkflow.decision import CancelActivity, CancelProcess, ChildPolicy, Decision
@@ -22,6 +22,7 @@ from pyworkflow.swf import chores
 from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
 from pyworkflow.swf.decisions import Context, to_swf
+from pyworkflow.swf.misrouted import context_of, look_back, pause
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import Settings
@@ -105,7 +106,7 @@ class Deciding:
         """Return the next task that a decider is to see; the package's own are done on the way."""
         asked: dict[str, Any] = {
             "taskList": {"name": poll.category},
-            "identity": poll.identity,
+            "identity": identity_of(poll),
             "maximumPageSize": PAGE,
             "reverseOrder": True,
         }
@@ -113,9 +114,26 @@ class Deciding:
             answer = self._polls()("poll_for_decision_task", **asked)
             if not answer.get("taskToken"):
                 return None
+            if poll.names is not None and answer["workflowType"]["name"] not in poll.names:
+                self._give_back_misrouted(answer)
+                continue
             task = self._seen(answer, asked)
             if task is not None:
                 return task
+
+    def _give_back_misrouted(self, answer: dict[str, Any]) -> None:
+        """Have a process whose workflow this program does not have decided by another worker: at once at first, then ever later."""
+        told = answer["workflowExecution"]
+        execution = Execution(told["workflowId"], told["runId"])
+        times, is_timed = look_back(answer["events"], self._payloads)
+        delay = pause(times, answer["startedEventId"])
+        decisions = [] if is_timed else [chores.wake(self._payloads, execution.id, delay)]
+        log.info(
+            "%s is given back: this program does not have workflow %r",
+            execution.id,
+            answer["workflowType"]["name"],
+        )
+        self._answer_alone(answer["taskToken"], decisions, context_of(times + 1), execution)
 
     def _seen(self, answer: dict[str, Any], asked: dict[str, Any]) -> DecisionTask | None:
         token = answer["taskToken"]

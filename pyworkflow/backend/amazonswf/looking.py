@@ -100,8 +100,10 @@ def waits_of(reader: Reader) -> list[Pending]:
         pending.append(Pending("decision", state="parked", details=state.parked))
     elif state.delayed_by is not None:
         pending.append(Pending("decision", state="delayed", category=state.category))
-    elif reader.decision is not None and reader.wants_decider():
-        pending.append(Pending("decision", state=reader.decision, category=state.category))
+    elif (reader.decision is not None or state.misrouted) and reader.wants_decider():
+        details = _misrouted(state.misrouted, f"workflow {state.workflow!r}")
+        kind = reader.decision or "delayed"
+        pending.append(Pending("decision", state=kind, category=state.category, details=details))
     pending += [_activity(one) for one in state.activities.values()]
     pending += [
         Pending("timer", key, since=one.since)
@@ -127,5 +129,12 @@ def _activity(one: OpenActivity) -> Pending:
         one.since,
         attempt=one.attempt,
         identity=one.identity,
+        details=_misrouted(one.misrouted, f"activity {one.execution.activity!r}"),
         cancel_requested=one.cancel_requested,
     )
+
+
+def _misrouted(times: int, what: str) -> str | None:
+    if not times:
+        return None
+    return f"given back by workers that do not have {what}, {times} times so far"

@@ -13,7 +13,7 @@ from pyworkflow.backend.exchange import Poll
 from pyworkflow.task import ActivityTask, DecisionTask
 
 Task = ActivityTask | DecisionTask
-Key = tuple[type, str]
+Key = tuple[type, str, tuple[str, ...] | None]
 Ask = Callable[[Poll], Task | None]
 
 PATIENCE = 2.0
@@ -27,8 +27,15 @@ class _Call:
         self.done = False
 
 
+class _NoCall(_Call):
+    """What stands for the poll of somebody who has nothing to do tasks with."""
+
+    def __init__(self) -> None:
+        self.done = True
+
+
 class _Line:
-    """What is polled of one queue."""
+    """What is polled of one queue, for those who have the same workflows or activities."""
 
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
@@ -72,14 +79,16 @@ class Polling:
         """
         end = time.monotonic() + (wait if wait else PATIENCE)
         with self._changed:
-            lines = [self._lines.setdefault((p.kind, p.category), _Line()) for p in polls]
+            lines = [self._lines.setdefault(_key(poll), _Line()) for poll in polls]
             for line in lines:
                 line.waiting += 1
             try:
                 return self._wait(polls, lines, end, wait, stop)
             finally:
-                for line in lines:
+                for poll, line in zip(polls, lines, strict=True):
                     line.waiting -= 1
+                    if not (line.waiting or line.calls or line.tasks):
+                        self._lines.pop(_key(poll), None)
 
     def _wait(
         self,
@@ -89,9 +98,9 @@ class Polling:
         wait: float,
         stop: Callable[[], bool] | None,
     ) -> list[Task]:
-        calls: list[_Call | None] = [None] * len(polls)
+        calls: list[_Call | None] = [_NoCall() if p.names == () else None for p in polls]
         while True:
-            found = [self._taken(p, line) for p, line in zip(polls, lines, strict=True)]
+            found = [self._taken(poll) for poll in polls]
             stopped = self.closed or (stop is not None and stop())
             if any(found) or stopped:
                 if not stopped:
@@ -103,16 +112,23 @@ class Polling:
                 return []
             for number, (poll, line) in enumerate(zip(polls, lines, strict=True)):
                 call = calls[number]
-                if call is None or (call.done and wait):
+                if call is None or (call.done and wait and poll.names != ()):
                     calls[number] = self._call(poll, line)
             left = end - time.monotonic()
             if left <= 0 or wait < 0:
                 return []
             self._changed.wait(left)
 
-    @staticmethod
-    def _taken(poll: Poll, line: _Line) -> list[Task]:
-        return [line.tasks.popleft() for _ in range(min(poll.limit, len(line.tasks)))]
+    def _taken(self, poll: Poll) -> list[Task]:
+        """Take what is there for a poll: also what came for others who wanted tasks of its queue, and have left."""
+        taken: list[Task] = []
+        for (kind, category, _), line in self._lines.items():
+            if (kind, category) == (poll.kind, poll.category):
+                for task in [task for task in line.tasks if _fits(poll, task)]:
+                    if len(taken) < poll.limit:
+                        line.tasks.remove(task)
+                        taken.append(task)
+        return taken
 
     def _go_on(self, polls: Sequence[Poll], lines: list[_Line], found: list[list[Task]]) -> None:
         """Ask for what is still wanted while the caller works; it will come back for it."""
@@ -164,3 +180,18 @@ class Polling:
             self._changed.notify_all()
         for task in left:
             self._give_back(task)
+
+
+def _key(poll: Poll) -> Key:
+    return poll.kind, poll.category, poll.names
+
+
+def _fits(poll: Poll, task: Task) -> bool:
+    """Tell whether a poller has the code for a task."""
+    return poll.names is None or _name(task) in poll.names
+
+
+def _name(task: Task) -> str:
+    if isinstance(task, ActivityTask):
+        return task.activity_execution.activity
+    return task.process.workflow

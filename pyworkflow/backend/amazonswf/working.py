@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.backend.amazonswf.client import Calls, Fault
+from pyworkflow.backend.amazonswf.client import Calls, Fault, identity_of
 from pyworkflow.backend.exchange import Poll
 from pyworkflow.codec import Json
 from pyworkflow.errors import InvalidRequestError, PayloadError, StaleActivityTaskError
@@ -18,7 +18,7 @@ from pyworkflow.result import (
     ActivityResult,
     ActivityTimedOut,
 )
-from pyworkflow.swf.attempts import RELEASED
+from pyworkflow.swf.attempts import MISROUTED, RELEASED
 from pyworkflow.swf.payload import Payloads, cut_reason
 from pyworkflow.swf.words import MAX_HEARTBEAT, parse_attempt
 from pyworkflow.task import ActivityTask
@@ -51,14 +51,30 @@ class Working:
             answer = self._polls()(
                 "poll_for_activity_task",
                 taskList={"name": poll.category},
-                identity=poll.identity,
+                identity=identity_of(poll),
             )
             if not answer.get("taskToken"):
                 return None
+            if poll.names is not None and answer["activityType"]["name"] not in poll.names:
+                self._give_back_misrouted(answer)
+                continue
             try:
                 return self._task(answer)
             except PayloadError as error:
                 self._refuse(answer["taskToken"], error)
+
+    def _give_back_misrouted(self, answer: dict[str, Any]) -> None:
+        """Let another worker do an activity that this program does not have."""
+        log.info(
+            "%s of %s is given back: this program does not have activity %r",
+            answer["activityId"],
+            answer["workflowExecution"]["workflowId"],
+            answer["activityType"]["name"],
+        )
+        try:
+            self._failed(answer["taskToken"], MISROUTED, {MISROUTED: True})
+        except Fault as fault:
+            log.warning("an activity that another worker is to do is over: %s", fault)
 
     def _refuse(self, token: str, error: PayloadError) -> None:
         """Fail an activity whose input cannot be read."""

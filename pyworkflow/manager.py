@@ -38,6 +38,8 @@ class Manager:
         self.backend = backend
         self._workflows: dict[str, type[Workflow]] = {}
         self._activities: dict[str, AnyActivity] = {}
+        self._workflow_names: tuple[str, ...] = ()
+        self._activity_names: tuple[str, ...] = ()
         for activity in activities:
             self.register_activity(activity)
         for workflow in workflows:
@@ -78,6 +80,9 @@ class Manager:
             graph=workflow.graph_shape(),
         )
         self._workflows[workflow.name] = workflow
+        if workflow.name not in self._workflow_names:
+            self._workflow_names = tuple(sorted(self._workflows))
+            self.backend.wake()
 
     def register_activity(self, activity: AnyActivity) -> None:
         """Make an activity known."""
@@ -91,6 +96,9 @@ class Manager:
             at_most_once=activity.at_most_once,
         )
         self._activities[activity.name] = activity
+        if activity.name not in self._activity_names:
+            self._activity_names = tuple(sorted(self._activities))
+            self.backend.wake()
 
     @property
     def workflows(self) -> Sequence[type[Workflow]]:
@@ -101,6 +109,16 @@ class Manager:
     def activities(self) -> Sequence[AnyActivity]:
         """The activity classes and functions."""
         return tuple(self._activities.values())
+
+    @property
+    def workflow_names(self) -> tuple[str, ...]:
+        """What polls for decisions carry: the names of the workflows of this program, in order."""
+        return self._workflow_names
+
+    @property
+    def activity_names(self) -> tuple[str, ...]:
+        """What polls for activities carry: the names of the activities of this program, in order."""
+        return self._activity_names
 
     def find_activity(self, name: str) -> AnyActivity | None:
         """Return the activity of a name, if this program has it."""
@@ -211,14 +229,14 @@ class Manager:
     def next_activity(
         self, identity: str | None = None, category: str = DEFAULT_CATEGORY
     ) -> ActivityTask | None:
-        """Return a lease on an activity, or None if none waits now."""
-        return self.backend.poll_activity_task(category, identity)
+        """Return a lease on an activity that this program has, or None if none waits now."""
+        return self.backend.poll_activity_task(category, identity, self.activity_names)
 
     def next_decision(
         self, identity: str | None = None, category: str = DEFAULT_CATEGORY
     ) -> DecisionTask | None:
-        """Return a lease on a decision, or None if none waits now."""
-        return self.backend.poll_decision_task(category, identity)
+        """Return a lease on a decision of a workflow that this program has, or None if none waits now."""
+        return self.backend.poll_decision_task(category, identity, self.workflow_names)
 
     def workflow_for_task(self, task: DecisionTask) -> Workflow:
         """Return the workflow that decides a task.

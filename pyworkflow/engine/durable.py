@@ -24,6 +24,7 @@ from pyworkflow.engine.notes import Notes
 from pyworkflow.engine.pool import post
 from pyworkflow.engine.record import TaskRecord
 from pyworkflow.engine.recorded import begun, ended, result_of
+from pyworkflow.engine.registry import TaskRegistry
 from pyworkflow.engine.states import FutureState
 from pyworkflow.engine.template import WorkflowTemplate
 from pyworkflow.engine.threads import Threads
@@ -58,6 +59,15 @@ SUSPEND, RESUME = "engine.suspend", "engine.resume"
 Adopt = Callable[[WorkflowTemplate, str], Workflow]
 
 
+class EngineManager(Manager):
+    """A manager whose activities are the registered tasks; the engine itself runs them."""
+
+    @property
+    def activity_names(self) -> tuple[str, ...]:
+        """The names of the activities that registered tasks are."""
+        return tuple(sorted(map(activity_name, TaskRegistry.all())))
+
+
 class DurableRunner:
     """Says what comes next by what a backend has recorded.
 
@@ -80,7 +90,7 @@ class DurableRunner:
             if self._owned:
                 self._backend.close()
             raise UnsupportedByBackendError(f"the {self._backend.name} backend has no feed")
-        self._manager = Manager(self._backend, [EngineWorkflow])
+        self._manager = EngineManager(self._backend, [EngineWorkflow])
         self._lease = lease
         self._adopt = adopt
         self._registered: set[str] = set()
@@ -129,6 +139,8 @@ class DurableRunner:
         for name in {activity_name(task.name) for task in template.tasks} - self._registered:
             self._backend.register_activity(name, self.category, YEARS, YEARS, YEARS)
             self._registered.add(name)
+            # The worker may wait with a poll that was made before the task was registered.
+            self._backend.wake()
         self._manager.start_process(process)
 
     def task_ended(self, workflow: Workflow, record: TaskRecord) -> None:

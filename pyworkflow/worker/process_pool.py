@@ -8,7 +8,7 @@ from typing import Any
 
 from pyworkflow.activity import ActivityMonitor, AnyActivity
 from pyworkflow.codec import Json, to_plain
-from pyworkflow.errors import PyworkflowError, UnknownActivityError
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
@@ -75,9 +75,6 @@ class ProcessPool(ThreadPool):
 
     def execute(self, task: ActivityTask) -> ActivityResult | None:
         """Have a task executed by a child process."""
-        name = task.activity_execution.activity
-        if self.manager.find_activity(name) is None:
-            return failure(UnknownActivityError(name, "this program does not have it"))
         try:
             child = self._take()
         except Exception as error:  # a class that cannot be sent to a process, for example
@@ -103,6 +100,10 @@ class ProcessPool(ThreadPool):
     def _take(self) -> "_Child":
         with self._children:
             child = self._ready.pop() if self._ready else None
+        if child is not None and child.names != self.manager.activity_names:
+            # It was started before the program had registered what may be wanted now.
+            child.close()
+            child = None
         if child is None:
             child = _Child({activity.name: activity for activity in self.manager.activities})
         with self._children:
@@ -118,6 +119,7 @@ class _Child:
         self._process = _spawn.Process(target=_child, args=(theirs, activities), daemon=True)
         self._process.start()
         theirs.close()
+        self.names = tuple(sorted(activities))
         self.alive = True
 
     def execute(self, task: ActivityTask, monitor: ActivityMonitor) -> ActivityResult | None:

@@ -20,6 +20,7 @@ from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.execute import decide, execute
+from pyworkflow.worker.foreign import own_tasks
 from pyworkflow.worker.keeper import LeaseKeeper
 
 log = logging.getLogger("pyworkflow.worker")
@@ -41,6 +42,8 @@ class SimpleWorker(ABC):
         lease: Seconds after which others take over from a worker that is gone.
     """
 
+    kind: type[ActivityTask] | type[DecisionTask]
+
     def __init__(
         self,
         manager: Manager,
@@ -57,8 +60,8 @@ class SimpleWorker(ABC):
         self._stopped = Event()
 
     @abstractmethod
-    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
-        """Return the next task."""
+    def _names(self) -> tuple[str, ...]:
+        """Return what this program has of the kind that this worker does."""
 
     @abstractmethod
     def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
@@ -78,6 +81,8 @@ class SimpleWorker(ABC):
         if task is None:
             return None
         self.keeper.hold([task])
+        if not own_tasks(self.manager, self.keeper, [task]):
+            return None
         try:
             self._handle(task, logger)
         except StaleTaskError as error:
@@ -113,19 +118,25 @@ class SimpleWorker(ABC):
         self._stopped.set()
         self.manager.backend.wake()
 
-    def _turn(
-        self, kind: type[ActivityTask] | type[DecisionTask], wait: float
-    ) -> list[ActivityTask | DecisionTask]:
+    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
+        """Return the next task."""
         lease = self.lease if self.keeper.active else None
-        poll = Poll(kind, self.category, identity=self.name, lease=lease)
-        return self.manager.backend.turn(polls=[poll], wait=wait, stop=self._stopped.is_set).tasks
+        names = self._names()
+        poll = Poll(self.kind, self.category, 1, self.name, lease, names)
+
+        def stop() -> bool:
+            return self._stopped.is_set() or names != self._names()
+
+        return next(iter(self.manager.backend.turn(polls=[poll], wait=wait, stop=stop).tasks), None)
 
 
 class ActivityWorker(SimpleWorker):
     """Executes activities, one at a time."""
 
-    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
-        return next(iter(self._turn(ActivityTask, wait)), None)
+    kind = ActivityTask
+
+    def _names(self) -> tuple[str, ...]:
+        return self.manager.activity_names
 
     def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
         assert isinstance(task, ActivityTask)  # noqa: S101 - that is what was polled
@@ -147,8 +158,10 @@ class ActivityWorker(SimpleWorker):
 class DecisionWorker(SimpleWorker):
     """Decides processes, one at a time."""
 
-    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
-        return next(iter(self._turn(DecisionTask, wait)), None)
+    kind = DecisionTask
+
+    def _names(self) -> tuple[str, ...]:
+        return self.manager.workflow_names
 
     def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
         assert isinstance(task, DecisionTask)  # noqa: S101 - that is what was polled

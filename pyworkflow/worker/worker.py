@@ -25,6 +25,7 @@ from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.execute import decide
+from pyworkflow.worker.foreign import own_tasks
 from pyworkflow.worker.keeper import LeaseKeeper
 from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
@@ -49,6 +50,9 @@ DECISIONS_AT_ONCE = 100
 LINGER_SECONDS = 0.001
 """How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
 results of quick ones are sent together."""
+
+NAMES_SECONDS = 1.0
+"""How often a worker that has nothing to poll for looks whether the program has registered something."""
 
 FORESIGHT_SECONDS = 0.1
 """A decider that has taken longer the last time is not asked before the result is recorded: nothing that is finished is to wait for it."""
@@ -112,6 +116,7 @@ class Worker:
         self._at_once = False
         self._deciding = False
         self._took: dict[str, float] = {}
+        self._polled = self._names()
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +169,7 @@ class Worker:
         while not self._stopping.is_set():
             polls = self._polls()
             if not polls and not self._unsent and not self._handed_off:
-                self._collect(POLL_SECONDS)
+                self._collect(NAMES_SECONDS)
             self._round(pool, polls, POLL_SECONDS)
 
     def _drain(self, pool: Pool) -> None:
@@ -182,15 +187,22 @@ class Worker:
     def _polls(self) -> list[Poll]:
         polls: list[Poll] = []
         free = self.concurrency - self._busy
-        if self._decisions:
-            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE))
-        if self._activities and free > 0:
-            polls.append(self._poll(ActivityTask, free))
+        workflows, activities = self._polled = self._names()
+        if self._decisions and workflows:
+            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE, workflows))
+        if self._activities and activities and free > 0:
+            polls.append(self._poll(ActivityTask, free, activities))
         return polls
 
-    def _poll(self, kind: type[ActivityTask] | type[DecisionTask], limit: int) -> Poll:
+    def _poll(
+        self, kind: type[ActivityTask] | type[DecisionTask], limit: int, names: tuple[str, ...]
+    ) -> Poll:
         lease = self.lease if self._keeper.active else None
-        return Poll(kind, self.category, limit, self.identity, lease)
+        return Poll(kind, self.category, limit, self.identity, lease, names)
+
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what this program has now: services, for example, come while it runs."""
+        return self.manager.workflow_names, self.manager.activity_names
 
     def _round(self, pool: Pool, polls: list[Poll], wait: float) -> None:
         """Send what is finished, ask for more, and begin it."""
@@ -213,7 +225,7 @@ class Worker:
         over = [c.task for c, no in zip(sent, turn.errors, strict=True) if self._settle(c, no)]
         self._keeper.let_go(*over)
         self._keeper.hold(turn.tasks)
-        self._begin(pool, turn.tasks)
+        self._begin(pool, own_tasks(self.manager, self._keeper, turn.tasks))
 
     def _begin(self, pool: Pool, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
         """Have activities executed, and decide."""
@@ -272,6 +284,7 @@ class Worker:
         if (
             foreseen is None
             or foreseen.process.category != self.category
+            or foreseen.process.workflow not in self.manager.workflow_names
             or self._took.get(foreseen.process.workflow, 0) > FORESIGHT_SECONDS
         ):
             return done
@@ -297,7 +310,9 @@ class Worker:
             self.manager.backend.wake()
 
     def _has_news(self) -> bool:
-        return self._stopping.is_set() or not self._finished.empty()
+        return (
+            self._stopping.is_set() or not self._finished.empty() or self._polled != self._names()
+        )
 
     def _collect(self, wait: float) -> None:
         """Take all results that are there; wait for the first, or for `stop`."""

@@ -78,15 +78,17 @@ def test_a_task_gets_its_class_and_its_input_by_type(manager: Manager) -> None:
         scheduled(manager, "add", [1, 2, 3], "fast")
 
 
-def test_a_task_that_this_program_cannot_do_is_told(manager: Manager) -> None:
+def test_a_program_is_handed_no_task_that_it_cannot_do(manager: Manager) -> None:
     other = Manager(manager.backend)
     manager.start_process(Process(OrderWorkflow))
-    decision = other.next_decision()
+    assert other.next_decision() is None
+    decision = manager.next_decision()
     assert decision is not None
     with pytest.raises(UnknownWorkflowError, match="Order"):
         other.workflow_for_task(decision)
     manager.complete_task(decision, ScheduleActivity(PackActivity, input=[]))
-    task = other.next_activity()
+    assert other.next_activity() is None
+    task = manager.next_activity()
     assert task is not None
     with pytest.raises(UnknownActivityError, match="Pack"):
         other.activity_for_task(task)

@@ -136,7 +136,7 @@ def test_the_graph_of_a_process_is_live(
     program = Manager(manager.backend, graph.workflows())
 
     def decide_graph() -> None:
-        task = program.next_decision("d")
+        task = program.backend.poll_decision_task(identity="d")
         assert task is not None
         decisions = program.workflow_for_task(task).decide(task.process)
         program.complete_task(task, decisions)
@@ -150,7 +150,7 @@ def test_the_graph_of_a_process_is_live(
     pack_box.focus()
     page.get_by_text("The steps in words").click()
 
-    task = program.next_activity("w")
+    task = program.backend.poll_activity_task(identity="w")
     assert task is not None
     program.complete_task(task, ActivityCompleted("packed"))
     decide_graph()
@@ -289,7 +289,7 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
         manager.backend.register_activity(name, name)
         given = {text: [text]}
         manager.start_process(Process(name, name, given, [text]))
-        task = manager.next_decision(text, name)
+        task = manager.backend.poll_decision_task(name, text)
         assert task is not None
         kid = Process(name, f"kid{number}{name}", given)
         decisions = [
@@ -299,7 +299,7 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
             RecordMarker(name, given),
         ]
         manager.complete_task(task, decisions)
-        work = manager.next_activity(text, name)
+        work = manager.backend.poll_activity_task(name, text)
         assert work is not None
         manager.heartbeat(work, given)
         manager.complete_task(work, ActivityFailed(text, f"Traceback\n{text}"))
@@ -307,11 +307,11 @@ def test_hostile_texts_are_only_texts(page: Page, manager: Manager) -> None:
         if number % 3 == 0:
             manager.terminate_process(name, text, given)
         elif number % 3 == 1:
-            while (task := manager.next_decision(text, name)) is not None:
+            while (task := manager.backend.poll_decision_task(name, text)) is not None:
                 close = task.process.id == name
                 manager.complete_task(task, FailProcess(text, f"x\n{text}") if close else [])
         else:
-            task = manager.next_decision(text, name)
+            task = manager.backend.poll_decision_task(name, text)
             assert task is not None
             manager.backend.fail_decision_task(task, text, f"Traceback\n{text}")
     page.goto("/")

@@ -57,7 +57,7 @@ def start_shop(manager: Manager) -> Manager:
         program.backend.register_activity(name)
     program.start_process(Process("Shop", "s1"))
     decide(program)
-    task = program.next_activity("w")
+    task = program.backend.poll_activity_task(identity="w")
     assert task is not None
     program.complete_task(task, ActivityCompleted(1))
     decide(program)
@@ -65,10 +65,10 @@ def start_shop(manager: Manager) -> Manager:
 
 
 def decide(manager: Manager) -> None:
-    task = manager.next_decision("d")
+    task = manager.backend.poll_decision_task(identity="d")
     while task is not None and task.process.workflow not in ("Shop", "Strict"):
         manager.complete_task(task, [])
-        task = manager.next_decision("d")
+        task = manager.backend.poll_decision_task(identity="d")
     assert task is not None
     manager.complete_task(task, manager.workflow_for_task(task).decide(task.process))
 
@@ -106,7 +106,7 @@ def test_a_server_without_the_program_shows_where_each_step_stands(
     assert words.count("<li>") == 5
     assert "truck, waiting, after pack" in words
 
-    task = program.next_activity("w")
+    task = program.backend.poll_activity_task(identity="w")
     assert task is not None
     program.complete_task(task, ActivityFailed("no tape"))
     decide(program)
@@ -166,10 +166,10 @@ def test_a_marker_that_only_looks_like_one_of_a_graph_is_shown_as_any_other(
 ) -> None:
     program = start_shop(manager)
     program.signal_process("s1", "sign")
-    task = program.next_decision("d")
+    task = program.backend.poll_decision_task(identity="d")
     while task is not None and task.process.id != "s1":
         program.complete_task(task, [])
-        task = program.next_decision("d")
+        task = program.backend.poll_decision_task(identity="d")
     assert task is not None
     foreign = [RecordMarker(MARKER, details) for details in (None, "x", {"step": "pay"}, [1])]
     program.complete_task(task, foreign)
@@ -223,7 +223,7 @@ def test_a_server_with_the_program_counts_outcomes_as_it_does(
     program = Manager(manager.backend, [Strict])
     program.start_process(Process("Strict", "s1"))
     decide(program)
-    task = program.next_activity("w")
+    task = program.backend.poll_activity_task(identity="w")
     assert task is not None
     program.complete_task(task, ActivityCompleted(1))
     informed = make_app(program)

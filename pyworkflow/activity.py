@@ -141,7 +141,7 @@ class Activity:
     Attributes:
         name: The name it is registered under: the class's, without the suffix ``Activity``, if not set.
         category: The queue its tasks wait in.
-        scheduled_timeout: Seconds it may wait for a worker.
+        scheduled_timeout: Seconds it may wait for a worker; None for as long as it takes.
         execution_timeout: Seconds one attempt may take.
         heartbeat_timeout: Seconds that may pass between two heartbeats.
         auto_heartbeat: Whether a `Worker` sends heartbeats for it while it runs, three per `heartbeat_timeout`.
@@ -153,7 +153,7 @@ class Activity:
 
     name: ClassVar[str] = "Activity"
     category: ClassVar[str] = "default"
-    scheduled_timeout: ClassVar[float] = 60
+    scheduled_timeout: ClassVar[float | None] = None
     execution_timeout: ClassVar[float] = YEAR
     heartbeat_timeout: ClassVar[float] = YEAR
     auto_heartbeat: ClassVar[bool] = False
@@ -235,7 +235,7 @@ class ActivityFunction(Generic[P, R_co]):
         self.__qualname__ = function.__qualname__
         self.name: str = settings.pop("name", None) or function.__name__
         self.category: str = settings.pop("category", Activity.category)
-        self.scheduled_timeout: float = settings.pop(
+        self.scheduled_timeout: float | None = settings.pop(
             "scheduled_timeout", Activity.scheduled_timeout
         )
         self.execution_timeout: float = settings.pop(
@@ -334,7 +334,7 @@ def activity(
     *,
     name: str | None = None,
     category: str = ...,
-    scheduled_timeout: float = ...,
+    scheduled_timeout: float | None = ...,
     execution_timeout: float = ...,
     heartbeat_timeout: float = ...,
     auto_heartbeat: bool = ...,

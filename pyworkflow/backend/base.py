@@ -110,7 +110,7 @@ class Backend(Observable, ABC):
         self,
         name: str,
         category: str = DEFAULT_CATEGORY,
-        scheduled_timeout: float = 60,
+        scheduled_timeout: float | None = None,
         execution_timeout: float = 365 * 86_400,
         heartbeat_timeout: float = 365 * 86_400,
         *,
@@ -122,7 +122,7 @@ class Backend(Observable, ABC):
         Args:
             name: Its name.
             category: The queue of its tasks.
-            scheduled_timeout: Seconds it may wait for a worker.
+            scheduled_timeout: Seconds it may wait for a worker; None for as long as it takes.
             execution_timeout: Seconds one attempt may take.
             heartbeat_timeout: Seconds between two heartbeats.
             retry: When failed attempts are tried again.

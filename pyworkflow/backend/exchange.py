@@ -169,7 +169,7 @@ class RegisteredActivity(Struct, frozen=True):
 
     name: str
     category: str
-    scheduled_timeout: float
+    scheduled_timeout: float | None
     execution_timeout: float
     heartbeat_timeout: float
     retry: Retry | None

@@ -115,7 +115,7 @@ def registered_activity(row: ActivityTypeRow) -> RegisteredActivity:
     return RegisteredActivity(
         row.name,
         row.category,
-        row.scheduled_timeout / SECOND,
+        None if row.scheduled_timeout >= NEVER else row.scheduled_timeout / SECOND,
         row.execution_timeout / SECOND,
         row.heartbeat_timeout / SECOND,
         row.retry,
@@ -193,6 +193,7 @@ def _pending_decision(
 
 def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Pollers) -> Pending:
     state = _state(unit, row)
+    until = row.ready if state == "delayed" else row.deadline
     return Pending(
         "activity",
         row.id,
@@ -200,7 +201,7 @@ def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Pollers) -> P
         row.name,
         row.category,
         to_datetime(row.since),
-        to_datetime(row.ready if state == "delayed" else row.deadline),
+        None if until == NEVER else to_datetime(until),
         row.attempt,
         row.identity,
         plain(row.details),

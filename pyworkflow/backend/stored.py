@@ -77,7 +77,7 @@ class StoredBackend(Turns, Defining):
         self,
         name: str,
         category: str = DEFAULT_CATEGORY,
-        scheduled_timeout: float = 60,
+        scheduled_timeout: float | None = None,
         execution_timeout: float = 365 * 86_400,
         heartbeat_timeout: float = 365 * 86_400,
         *,
@@ -88,7 +88,9 @@ class StoredBackend(Turns, Defining):
         row = ActivityTypeRow(
             check_name(name, "activity"),
             check_name(category, "category"),
-            requests.duration(scheduled_timeout, "scheduled_timeout"),
+            NEVER
+            if scheduled_timeout is None
+            else requests.duration(scheduled_timeout, "scheduled_timeout"),
             requests.duration(execution_timeout, "execution_timeout"),
             requests.duration(heartbeat_timeout, "heartbeat_timeout"),
             retry,

@@ -71,7 +71,7 @@ class Wrapper(Backend):
         self,
         name: str,
         category: str = DEFAULT_CATEGORY,
-        scheduled_timeout: float = 60,
+        scheduled_timeout: float | None = None,
         execution_timeout: float = 365 * 86_400,
         heartbeat_timeout: float = 365 * 86_400,
         *,

@@ -69,9 +69,7 @@ def compiled(
     steps = [
         Step(
             name=uid,
-            work=ActivityWork(
-                activity=activity_name(task.name), timeout=YEARS, scheduled_timeout=YEARS
-            ),
+            work=ActivityWork(activity=activity_name(task.name), timeout=YEARS),
             depends_on=tuple(parents[uid]) or (START,),
             join=Join.ANY,
             collect=_first if parents[uid] else _begun,

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from pyworkflow.activity import YEAR, ActivityFunction
+from pyworkflow.activity import ActivityFunction
 from pyworkflow.codec import Json
 from pyworkflow.graph.errors import GraphError, UnknownStepError
 from pyworkflow.graph.model import START
@@ -64,8 +64,7 @@ class FunctionTask(ActivityTask, Generic[F]):
 def _activity(function: Any, name: str) -> ActivityFunction[..., Any]:
     if isinstance(function, ActivityFunction):
         return cast("ActivityFunction[..., Any]", function)
-    # It waits for a worker for as long as it takes: who wants a limit decorates an activity.
-    return ActivityFunction(function, name=name, scheduled_timeout=YEAR)
+    return ActivityFunction(function, name=name)
 
 
 def _sources(name: str, tasks: Mapping[str, Task], function: Callable[..., Any]) -> dict[str, str]:

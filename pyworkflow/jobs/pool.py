@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from pyworkflow.activity import YEAR, Activity
+from pyworkflow.activity import Activity
 from pyworkflow.codec import Json
 from pyworkflow.graph.keys import Key, read_key
 from pyworkflow.jobs.board import Board
@@ -25,7 +25,6 @@ class TaskActivity(Activity):
     """The activity of every task; `TaskPool` is what executes it."""
 
     name = ACTIVITY
-    scheduled_timeout = YEAR
 
 
 class TaskPool(Pool):

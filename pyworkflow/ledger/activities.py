@@ -55,7 +55,7 @@ def end_attempt(unit: Unit, row: ActivityRow, result: ActivityResult) -> None:
 
 def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
     """Return the microseconds until the next attempt, None if there is none."""
-    if row.cancel_requested or row.state != STARTED:
+    if row.cancel_requested:
         return None
     if isinstance(result, ActivityTimedOut):
         if row.timeout_kind() == LOST and result.details == LOST:

@@ -32,7 +32,7 @@ class WorkflowRow(Struct, frozen=True):
 
 
 class ActivityTypeRow(Struct, frozen=True):
-    """A registered activity."""
+    """A registered activity. Its `scheduled_timeout` is `NEVER` where it has none."""
 
     name: str
     category: str
@@ -158,7 +158,8 @@ class ActivityRow(Struct, kw_only=True, gc=False):
     def set_deadline(self) -> None:
         """Work out when the first of the timeouts comes, after any change of what they are counted from."""
         if self.state == SCHEDULED:
-            self.deadline = self.ready + self.scheduled_timeout
+            waits_for_ever = self.scheduled_timeout >= NEVER
+            self.deadline = NEVER if waits_for_ever else self.ready + self.scheduled_timeout
             return
         self.deadline = min(
             self.since + self.execution_timeout, self.heartbeat + self.heartbeat_timeout

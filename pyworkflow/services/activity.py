@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import ClassVar
 from urllib.parse import quote
 
-from pyworkflow.activity import YEAR, Activity, ActivityCompleted, ActivityFailed
+from pyworkflow.activity import Activity, ActivityCompleted, ActivityFailed
 from pyworkflow.graph.keys import read_key
 from pyworkflow.services.callback import Callbacks
 from pyworkflow.services.calling import REFUSED, WRONG_INPUT, WRONG_OUTPUT, Client
@@ -28,7 +28,6 @@ class CallService(Activity):
     name = CALL
     category = CATEGORY
     # For as long as it takes: whoever sent the event was told that it will be done.
-    scheduled_timeout = YEAR
     auto_complete = False
 
     registry: ClassVar[Registry]

@@ -34,6 +34,9 @@ Attributes = dict[str, Any]
 MISROUTED = "misrouted"
 """Why an attempt ended that its worker does not have the activity for: it is none, and is scheduled again."""
 
+WAITED = ActivityTimedOut("schedule_to_start")
+"""How an attempt ends that no worker took in time."""
+
 RELEASED = "released"
 """Why an attempt ended that its worker gave back: the next one follows at once and uses up no retry."""
 
@@ -185,6 +188,7 @@ def _attempted(
         return _ended(s, a, result, at)
     del s.scheduled[a["scheduledEventId"]]
     activity.waiting, activity.delay, activity.since = True, delay, at
+    activity.misrouted = 0
     activity.heartbeat = packed.meta.get("heartbeat", activity.heartbeat)
     return [ActivityAttemptEvent(activity.execution, result, activity.attempt, delay, datetime=at)]
 
@@ -201,7 +205,7 @@ def _given_back(s: State, a: Attributes, event_id: int, at: DateTime | None) -> 
     if limit is not None and at is not None and activity.queued is not None:
         left = limit - (at - activity.queued).total_seconds()
         if left <= 0:
-            return _ended(s, a, ActivityTimedOut("schedule_to_start"), at)
+            return _attempted(s, a, WAITED, Packed(None, {}), at)
         delay = min(delay, left)
     del s.scheduled[a["scheduledEventId"]]
     activity.misrouted += 1
@@ -211,7 +215,7 @@ def _given_back(s: State, a: Attributes, event_id: int, at: DateTime | None) -> 
 
 def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]) -> float | None:
     """Return the seconds until the next attempt, None if there is none."""
-    if activity.cancel_requested or not activity.started:
+    if activity.cancel_requested or not (activity.started or result == WAITED):
         return None
     if meta.get(RELEASED):
         return 0.0

@@ -35,6 +35,7 @@ from pyworkflow.swf.words import (
     lifetime,
     seconds,
     timeout,
+    whole_time,
 )
 
 Attributes = dict[str, Any]
@@ -116,11 +117,12 @@ def _schedule(d: ScheduleActivity, c: Context) -> tuple[str, Attributes]:
     }
     names = ("scheduleToStartTimeout", "startToCloseTimeout", "heartbeatTimeout")
     for key, value in zip(names, times.values(), strict=True):
-        if value is not None:
+        # None of a type that this program knows is "none"; of another it is what SWF has registered.
+        if value is not None or known is not None:
             attributes[key] = timeout(value)
     scheduled, execution, _ = times.values()
-    if scheduled is not None and execution is not None:
-        attributes["scheduleToCloseTimeout"] = timeout(scheduled + execution)
+    if execution is not None and (scheduled is not None or known is not None):
+        attributes["scheduleToCloseTimeout"] = timeout(whole_time(scheduled, execution))
     return "ScheduleActivityTask", attributes
 
 

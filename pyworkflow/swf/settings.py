@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from pyworkflow.retry import Retry
-from pyworkflow.swf.words import lifetime, timeout
+from pyworkflow.swf.words import lifetime, timeout, whole_time
 
 VERSION = "1.0"
 """The version of a type, where none is told: the first pyworkflow's."""
@@ -17,7 +17,7 @@ class ActivityType(Struct, frozen=True):
     name: str
     version: str
     category: str
-    scheduled_timeout: float
+    scheduled_timeout: float | None
     execution_timeout: float
     heartbeat_timeout: float
     retry: Retry | None = None
@@ -30,7 +30,7 @@ class ActivityType(Struct, frozen=True):
             "defaultTaskStartToCloseTimeout": timeout(self.execution_timeout),
             "defaultTaskHeartbeatTimeout": timeout(self.heartbeat_timeout),
             "defaultTaskScheduleToCloseTimeout": timeout(
-                self.scheduled_timeout + self.execution_timeout
+                whole_time(self.scheduled_timeout, self.execution_timeout)
             ),
         }
 

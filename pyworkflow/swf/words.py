@@ -81,9 +81,14 @@ def seconds(value: float) -> str:
     return str(max(0, math.ceil(value)))
 
 
-def timeout(value: float) -> str:
-    """Return a timeout: a year or more is none at all, and none comes at once."""
-    return NEVER if value >= YEAR else str(max(1, math.ceil(value)))
+def timeout(value: float | None) -> str:
+    """Return a timeout: None, and a year or more, is none at all, and none comes at once."""
+    return NEVER if value is None or value >= YEAR else str(max(1, math.ceil(value)))
+
+
+def whole_time(scheduled: float | None, execution: float) -> float | None:
+    """Return how long an attempt may take with its wait for a worker; None for as long as it takes."""
+    return None if scheduled is None else scheduled + execution
 
 
 def lifetime(value: float) -> str:

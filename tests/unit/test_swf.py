@@ -67,7 +67,7 @@ from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.happened import READERS
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.reading import MissingEventError, Reader
-from pyworkflow.swf.settings import Settings
+from pyworkflow.swf.settings import ActivityType, Settings
 from pyworkflow.swf.words import attempt_id, parse_attempt, timeout
 from pyworkflow.swf.writing import to_swf_history
 
@@ -184,6 +184,12 @@ HISTORIES: list[list[Event]] = [
         ActivityAttemptEvent(A, ActivityTimedOut("heartbeat"), 2, 8.0),
         ActivityStartedEvent(A, 3),
         ActivityEvent(A, ActivityFailed("thrice")),
+        decision=ScheduleActivity("charge", "a", input=[1], retry=RETRY),
+    ),
+    scheduled(
+        ActivityAttemptEvent(A, ActivityTimedOut("schedule_to_start"), 1, 4.0),
+        ActivityStartedEvent(A, 2),
+        ActivityEvent(A, ActivityCompleted(0)),
         decision=ScheduleActivity("charge", "a", input=[1], retry=RETRY),
     ),
     [*decided(TIMER), TimerEvent(TIMER)],
@@ -449,6 +455,21 @@ def test_durations_are_whole_seconds_and_never_shorter() -> None:
     assert (
         to_swf(Timer(1.2), context())["startTimerDecisionAttributes"]["startToFireTimeout"] == "2"
     )
+
+
+def test_an_activity_without_a_limit_to_its_wait_says_so_to_swf() -> None:
+    settings = Settings()
+    settings.activities["charge"] = ActivityType("charge", "1.0", "default", None, 600, 60)
+    own = Context(Payloads(), settings, Process("order", "p"))
+
+    known = to_swf(ScheduleActivity("charge", "a"), own)["scheduleActivityTaskDecisionAttributes"]
+    unknown = to_swf(ScheduleActivity("ship", "a"), own)["scheduleActivityTaskDecisionAttributes"]
+
+    # What an older release registered with the type would limit the wait.
+    assert known["scheduleToStartTimeout"] == known["scheduleToCloseTimeout"] == "NONE"
+    assert known["startToCloseTimeout"] == "600"
+    assert settings.activities["charge"].defaults()["defaultTaskScheduleToStartTimeout"] == "NONE"
+    assert not {name for name in unknown if name.endswith("Timeout")}
 
 
 def test_a_new_run_of_another_workflow_is_refused() -> None:

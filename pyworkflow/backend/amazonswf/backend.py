@@ -191,7 +191,7 @@ class AmazonSWFBackend(Backend):
         self,
         name: str,
         category: str = DEFAULT_CATEGORY,
-        scheduled_timeout: float = 60,
+        scheduled_timeout: float | None = None,
         execution_timeout: float = 365 * 86_400,
         heartbeat_timeout: float = 365 * 86_400,
         *,
@@ -203,7 +203,9 @@ class AmazonSWFBackend(Backend):
             check_name(name, "activity"),
             self._settings.type_of(name)["version"],
             check_name(category, "category"),
-            check_seconds(scheduled_timeout, "scheduled_timeout", positive=True),
+            None
+            if scheduled_timeout is None
+            else check_seconds(scheduled_timeout, "scheduled_timeout", positive=True),
             check_seconds(execution_timeout, "execution_timeout", positive=True),
             check_seconds(heartbeat_timeout, "heartbeat_timeout", positive=True),
             retry,

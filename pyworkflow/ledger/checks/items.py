@@ -155,7 +155,10 @@ class Items:
             activity.attempt = event.attempt
             activity.running = True
         elif isinstance(event, ActivityAttemptEvent):
-            if not activity.running or event.attempt != activity.attempt:
+            if not activity.running and event.result == _WAITED:
+                # No worker took this attempt.
+                activity.attempt += 1
+            elif not activity.running or event.attempt != activity.attempt:
                 self.violated(
                     "I12", f"event {seq} ends attempt {event.attempt} of {item!r}, not running"
                 )
@@ -169,7 +172,7 @@ class Items:
     def _ends_waiting(self, event: ActivityEvent) -> bool:
         if isinstance(self._last, CancelActivity):
             return _cancels(event, self._last.id)
-        return event.result == ActivityTimedOut("schedule_to_start")
+        return event.result == _WAITED
 
     def _fires(self, seq: int, event: TimerEvent) -> None:
         timer = self.timers.pop(event.timer.id, None)
@@ -190,6 +193,9 @@ class Items:
             self.violated("I19", f"event {seq} ends child {child!r}, which is not open")
         self.children.pop(child, None)
         self.ended[child] = event.result
+
+
+_WAITED = ActivityTimedOut("schedule_to_start")
 
 
 def _is_rejection(event: Event | None) -> bool:

@@ -97,6 +97,58 @@ class Timeouts(Contract):
         assert types(backend, process_id)[-1] == "activity_attempt"
         assert [p.state for p in backend.pending(process_id)] == ["delayed"]
 
+    def test_an_activity_waits_for_a_worker_for_as_long_as_it_takes(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        backend.register_workflow("patient")
+        backend.register_activity("wait")
+        process_id = self.start(backend, "patient")
+        self.decide(backend, ScheduleActivity("wait", id="a"))
+        clock.advance(300 * 86_400)
+
+        assert [(p.state, p.until) for p in backend.pending(process_id)] == [("scheduled", None)]
+        backend.complete_activity_task(self.activity(backend), ActivityCompleted(1))
+        assert types(backend, process_id)[-1] == "activity"
+
+    def test_a_registration_takes_an_old_limit_away(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        assert [a.scheduled_timeout for a in backend.activities()] == [60]
+
+        backend.register_activity("charge")
+
+        assert [a.scheduled_timeout for a in backend.activities()] == [None]
+        self.scheduled(backend)
+        clock.advance(61)
+        assert self.activity(backend).attempt == 1
+
+    def test_a_retry_covers_the_wait_for_a_worker(self, backend: Backend, clock: FakeClock) -> None:
+        process_id = self.scheduled(backend, retry=Retry(2, 10))
+        clock.advance(60)
+        assert backend.poll_activity_task() is None
+        clock.advance(10)
+
+        task = self.activity(backend)
+
+        assert task.attempt == 2
+        backend.complete_activity_task(task, ActivityCompleted(1))
+        assert types(backend, process_id)[-3:] == [
+            "activity_attempt",
+            "activity_started",
+            "activity",
+        ]
+
+    def test_a_retry_may_leave_the_wait_for_a_worker_out(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        process_id = self.scheduled(backend, retry=Retry(non_retryable=("schedule_to_start",)))
+        clock.advance(60)
+
+        event = backend.history(process_id)[-1]
+
+        assert isinstance(event, ActivityEvent)
+        assert event.result == ActivityTimedOut("schedule_to_start")
+
     def test_daylight_saving_changes_nothing(self, backend: Backend, clock: FakeClock) -> None:
         before = os.environ.get("TZ")
         process_id = self.start(backend)

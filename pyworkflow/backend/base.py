@@ -418,7 +418,7 @@ class Backend(Observable, ABC):
     def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
         """Give tasks back, so that another worker has them at once. Those that are no longer held are passed over.
 
-        An ``at_most_once`` activity is timed out instead.
+        An ``at_most_once`` activity is timed out instead. A decision becomes a suspect: see `Poll.idle`.
         """
         raise self._unsupported("release_tasks")
 

@@ -67,6 +67,8 @@ class Poll(Struct, frozen=True):
         lease: Seconds until the tasks are given to somebody else unless `Backend.extend_leases` is called; None for as long as their
             timeouts allow.
         names: The workflows (for decisions) or activities that the poller has; only their tasks are handed out. None for all.
+        idle: Whether the poller holds nothing that a crash of it would take along. Only then it is handed a *suspect*, a task whose last
+            holder was lost; and nothing else with it.
     """
 
     kind: type[ActivityTask] | type[DecisionTask]
@@ -75,6 +77,7 @@ class Poll(Struct, frozen=True):
     identity: str | None = None
     lease: float | None = None
     names: tuple[str, ...] | None = None
+    idle: bool = True
 
 
 class Turn(Struct, frozen=True):
@@ -82,11 +85,13 @@ class Turn(Struct, frozen=True):
 
     Attributes:
         errors: For each completion, in order, None or why it was refused.
-        tasks: The tasks handed out.
+        tasks: The tasks handed out. A suspect has ``alone`` in its context: its worker takes nothing else until it is over.
+        suspects: Whether a suspect waits that a poll was not `Poll.idle` for.
     """
 
     errors: list[PyworkflowError | None]
     tasks: list[ActivityTask | DecisionTask]
+    suspects: bool = False
 
 
 class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):

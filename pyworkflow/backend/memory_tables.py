@@ -20,6 +20,9 @@ from pyworkflow.ledger.unit import Names
 
 OPEN = "open"
 Task = DecisionRow | ActivityRow
+Queue = tuple[type[Task], str, bool]
+"""Kind of task, category, and whether its tasks are suspects."""
+
 Entry = tuple[int, int, int, Task]
 """Of a queue: ready since when, the row's number, a number that makes entries differ, the row."""
 
@@ -52,7 +55,7 @@ class Tables:
         self.feed: list[FeedBatch] = []
         self.cursor = 0
         self.polled: dict[tuple[str, str, str], int] = {}
-        self.ready: dict[tuple[type[Task], str], dict[str, list[Entry]]] = defaultdict(dict)
+        self.ready: dict[Queue, dict[str, list[Entry]]] = defaultdict(dict)
         self.deadlines = Deadlines(self.alive)
 
     def alive(self, row: Due) -> bool:
@@ -73,19 +76,18 @@ class Tables:
 
     def _push(self, entry: Entry) -> None:
         row = entry[3]
-        heappush(self.ready[type(row), row.category].setdefault(row.name, []), entry)
+        queue = self.ready[type(row), row.category, row.suspect]
+        heappush(queue.setdefault(row.name, []), entry)
 
-    def longest(self, kind: type[Task], category: str, names: Names, now: int) -> Task | None:
+    def longest(self, queue: Queue, names: Names, now: int) -> Task | None:
         """Return the task that has been ready for longest, if one is."""
-        heads = [heap[0] for heap in self._heaps(kind, category, names, now)]
+        heads = [heap[0] for heap in self._heaps(queue, names, now)]
         return min(heads)[3] if heads else None
 
-    def take(
-        self, kind: type[Task], category: str, names: Names, now: int, limit: int
-    ) -> list[Entry]:
+    def take(self, queue: Queue, names: Names, now: int, limit: int) -> list[Entry]:
         """Take tasks that are ready now out of the queue, the longest waiting first; those that stay ready must be put back."""
         # One heap a name, and a heap of their heads: what has another name costs nothing.
-        heads = [(heap[0], heap) for heap in self._heaps(kind, category, names, now)]
+        heads = [(heap[0], heap) for heap in self._heaps(queue, names, now)]
         heapify(heads)
         entries: list[Entry] = []
         seen: set[int] = set()
@@ -95,33 +97,38 @@ class Tables:
             if id(entry[3]) not in seen:
                 entries.append(entry)
                 seen.add(id(entry[3]))
-            if self._settle(heap, now):
+            if self._settle(queue, heap, now):
                 heappush(heads, (heap[0], heap))
         return entries
 
     def put_back(self, taken: list[Entry]) -> None:
         """Return to the queue what has stayed ready."""
         for entry in taken:
-            if self._waits(entry):
+            if self._waits(entry, entry[3].suspect):
                 self._push(entry)
 
-    def _heaps(self, kind: type[Task], category: str, names: Names, now: int) -> list[list[Entry]]:
+    def _heaps(self, queue: Queue, names: Names, now: int) -> list[list[Entry]]:
         """Return the heaps, by name, that have a ready task at the top."""
-        heaps = self.ready.get((kind, category), {})
+        heaps = self.ready.get(queue, {})
         return [
             heaps[name]
             for name in (tuple(heaps) if names is None else names)
-            if name in heaps and self._settle(heaps[name], now)
+            if name in heaps and self._settle(queue, heaps[name], now)
         ]
 
-    def _settle(self, heap: list[Entry], now: int) -> bool:
+    def _settle(self, queue: Queue, heap: list[Entry], now: int) -> bool:
         """Bring the first task that still waits to the top of a heap; return whether it is ready."""
         while heap and heap[0][0] <= now:
-            if self._waits(heap[0]):
+            if self._waits(heap[0], queue[2]):
                 return True
             heappop(heap)
         return False
 
-    def _waits(self, entry: Entry) -> bool:
+    def _waits(self, entry: Entry, suspect: bool) -> bool:
         row = entry[3]
-        return row.state == SCHEDULED and row.ready == entry[0] and self.alive(row)
+        return (
+            row.state == SCHEDULED
+            and row.ready == entry[0]
+            and row.suspect == suspect
+            and self.alive(row)
+        )

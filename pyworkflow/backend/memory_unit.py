@@ -7,6 +7,7 @@ from typing import TypeVar
 from pyworkflow.backend.base import MOST_COUNTED, Queue
 from pyworkflow.backend.memory_deadlines import Due
 from pyworkflow.backend.memory_tables import OPEN, Entry, Tables, Task
+from pyworkflow.backend.memory_tables import Queue as TaskQueue
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, StoredUnit
 from pyworkflow.clock import to_datetime
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -108,18 +109,22 @@ class MemoryUnit(StoredUnit):
     def signaled(self, key: int, signal_id: str) -> bool:
         return signal_id in self.tables.signals.get(key, ())
 
-    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
-        rows = self._ready(DecisionRow, category, names, limit)
+    def ready_decisions(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[DecisionRow]:
+        rows = self._ready((DecisionRow, category, suspect), names, limit)
         return [row for row in rows if isinstance(row, DecisionRow)]
 
-    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
-        rows = self._ready(ActivityRow, category, names, limit)
+    def ready_activities(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[ActivityRow]:
+        rows = self._ready((ActivityRow, category, suspect), names, limit)
         return [row for row in rows if isinstance(row, ActivityRow)]
 
-    def _ready(self, kind: type[Task], category: str, names: Names, limit: int) -> list[Task]:
-        if limit == 1 and (longest := self.tables.longest(kind, category, names, self.now)):
+    def _ready(self, queue: TaskQueue, names: Names, limit: int) -> list[Task]:
+        if limit == 1 and (longest := self.tables.longest(queue, names, self.now)):
             return [longest]
-        taken = self.tables.take(kind, category, names, self.now, limit)
+        taken = self.tables.take(queue, names, self.now, limit)
         self._taken.extend(taken)
         return [entry[3] for entry in taken]
 

@@ -1,5 +1,7 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
+from collections.abc import Sequence
+
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.base import Poll, Reuse
 from pyworkflow.backend.touches import Planned, Touches
@@ -124,7 +126,7 @@ def activity_task(claim: ActivityClaim) -> ActivityTask:
     return ActivityTask(
         ActivityExecution(claim.name, claim.id, plain(claim.input)),
         claim.process_id,
-        {"number": claim.number, "token": claim.token, "key": claim.key},
+        {"number": claim.number, "token": claim.token, "key": claim.key} | _alone(claim),
         claim.attempt,
         plain(claim.details),
         to_datetime(claim.deadline),
@@ -133,30 +135,47 @@ def activity_task(claim: ActivityClaim) -> ActivityTask:
 
 def decision_task(claim: DecisionClaim, process: Process) -> DecisionTask:
     """Return what a decider gets for a claim."""
-    context = {"key": claim.process.key, "token": claim.token}
+    context = {"key": claim.process.key, "token": claim.token} | _alone(claim)
     return DecisionTask(process, context, claim.attempt)
 
 
-def poll(wanted: Poll) -> Work:
-    """Return the work that hands out tasks.
+def _alone(claim: ActivityClaim | DecisionClaim) -> dict[str, bool]:
+    return {"alone": True} if claim.alone else {}
+
+
+def claiming(polls: Sequence[Poll]) -> Work:
+    """Return the work that hands out tasks; it returns `claims.Claimed`.
 
     Raises:
-        InvalidRequestError: A part of the wish is out of its range.
+        InvalidRequestError: A part of a poll is out of its range.
     """
+    wishes = [_wish(poll) for poll in polls]
+    return Planned(
+        lambda unit: claims.claim(unit, wishes),
+        Touches(
+            decisions=tuple(
+                ((wish.category, wish.names), wish.limit) for wish in wishes if wish.decisions
+            ),
+            tasks=tuple(
+                ((wish.category, wish.names), wish.limit) for wish in wishes if not wish.decisions
+            ),
+        ),
+    )
+
+
+def _wish(wanted: Poll) -> claims.Wish:
     category = check_name(wanted.category, "category")
     lease = None
     if wanted.lease is not None:
         lease = check_seconds(wanted.lease, "lease", positive=True)
-    limit, identity = wanted.limit, check_text(wanted.identity, "identity", MAX_NAME)
-    names = poll_names(wanted)
-    if wanted.kind is DecisionTask:
-        return Planned(
-            lambda unit: claims.claim_decisions(unit, category, names, limit, identity, lease),
-            Touches(decisions=(((category, names), limit),)),
-        )
-    return Planned(
-        lambda unit: claims.claim_activities(unit, category, names, limit, identity, lease),
-        Touches(tasks=(((category, names), limit),)),
+    return claims.Wish(
+        wanted.kind is DecisionTask,
+        category,
+        poll_names(wanted),
+        wanted.limit,
+        check_text(wanted.identity, "identity", MAX_NAME),
+        lease,
+        wanted.idle,
     )
 
 
@@ -195,13 +214,19 @@ def release(task: ActivityTask | DecisionTask) -> Work:
 def give_back(claim: ActivityClaim | DecisionClaim) -> Work:
     """Return the work that gives back what nobody was told of."""
     if isinstance(claim, DecisionClaim):
-        return _release_decision(claim.process.key, claim.token)
-    return _release_activity(claim.number, claim.token)
+        return _release_decision(claim.process.key, claim.token, unseen=True)
+    return _release_activity(claim.number, claim.token, unseen=True)
 
 
-def _release_decision(key: int, token: str) -> Work:
-    return Planned(lambda unit: claims.release_decision(unit, key, token), Touches(keys=(key,)))
+def _release_decision(key: int, token: str, *, unseen: bool = False) -> Work:
+    return Planned(
+        lambda unit: claims.release_decision(unit, key, token, unseen=unseen),
+        Touches(keys=(key,)),
+    )
 
 
-def _release_activity(number: int, token: str) -> Work:
-    return Planned(lambda unit: release_activity(unit, number, token), Touches(numbers=(number,)))
+def _release_activity(number: int, token: str, *, unseen: bool = False) -> Work:
+    return Planned(
+        lambda unit: release_activity(unit, number, token, unseen=unseen),
+        Touches(numbers=(number,)),
+    )

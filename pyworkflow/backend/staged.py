@@ -140,7 +140,12 @@ class StagedUnit(StoredUnit):
         self.staged_signals.add((key, signal_id))
 
     def _ready(
-        self, read: list[T | None], staged: Staged[int, T], source: Source, limit: int
+        self,
+        read: list[T | None],
+        staged: Staged[int, T],
+        source: Source,
+        limit: int,
+        suspect: bool,
     ) -> list[T]:
         """Return rows that are still ready: those of the database first, then those that this transaction has made so."""
         category, names = source
@@ -151,6 +156,7 @@ class StagedUnit(StoredUnit):
                 row is not None
                 and row.state == SCHEDULED
                 and row.category == category
+                and row.suspect == suspect
                 and row.ready <= self.now
                 and (own is None or row.name in own)
             ):

@@ -23,7 +23,7 @@ from pyworkflow.errors import BackendUnavailableError, PayloadError, PyworkflowE
 from pyworkflow.event import ActivityEvent, DecisionStartedEvent, Event
 from pyworkflow.history import History
 from pyworkflow.ledger import claims
-from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
+from pyworkflow.ledger.claims import ActivityClaim, Claimed, DecisionClaim
 from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -63,22 +63,22 @@ class Turns(Transactions):
             except PyworkflowError as error:
                 errors[place] = error
         works.extend(self._sightings(polls))
-        wanted = [requests.poll(poll) for poll in polls]
-        results = self._write([*works, *wanted]) if works else []
+        claiming = requests.claiming(polls)
+        results = self._write([*works, claiming]) if works else []
         for place, result in zip(places, results, strict=False):
             errors[place] = result if isinstance(result, PyworkflowError) else None
-        tasks = self._tasks(results[len(works) :])
-        if polls and not tasks and not completions:
-            tasks = self._tasks(self._claimed(polls, wanted, time.monotonic() + wait, stop))
-        return Turn(errors, tasks)
+        claimed = _claims(results[-1]) if results else Claimed()
+        if polls and not claimed and not completions:
+            claimed = self._claimed(polls, claiming, time.monotonic() + wait, stop)
+        return Turn(errors, self._tasks(claimed), claimed.suspects)
 
     def _claimed(
         self,
         polls: Sequence[Poll],
-        wanted: Sequence[Work],
+        claiming: Work,
         end: float,
         stop: Callable[[], bool] | None,
-    ) -> list[Any]:
+    ) -> Claimed:
         """Return what polls have claimed, as soon as that is something.
 
         An idle poll costs a look, not a transaction. Then it rides along with the commits of this backend object: what they make ready
@@ -87,7 +87,7 @@ class Turns(Transactions):
         while not (stop is not None and stop()):
             self._alive()
             ready, unavailable = False, None
-            rider = Rider(wanted)
+            rider = Rider([claiming])
             try:
                 with self._group.riding(rider):
                     try:
@@ -103,15 +103,15 @@ class Turns(Transactions):
                 raise
             if any(rider.results):
                 # Even where the store has failed since: it must not wait for the end of its lease.
-                return rider.results
+                return _claims(rider.results[0])
             if unavailable is not None:
                 raise unavailable
-            if ready and any(claimed := self._write(wanted)):
+            if ready and (claimed := _claims(self._write([claiming])[0])):
                 return claimed
             if left <= 0:
                 # What is ready may be in other transactions' hands.
                 break
-        return []
+        return Claimed()
 
     def _ready(self, polls: Sequence[Poll]) -> bool:
         return self._read(lambda unit: _some_ready(unit, polls))
@@ -132,32 +132,29 @@ class Turns(Transactions):
                 works.append(partial(_saw, key))
         return works
 
-    def _tasks(self, results: Sequence[Any]) -> list[ActivityTask | DecisionTask]:
+    def _tasks(self, claimed: Claimed) -> list[ActivityTask | DecisionTask]:
         try:
-            return self._handed_out(results)
+            return self._handed_out(claimed)
         except BaseException:
-            self._give_back(results)
+            self._give_back([claimed])
             raise
 
     def _give_back(self, results: Sequence[Any]) -> None:
         """Let others have at once what has been claimed and cannot be handed out."""
         claimed = (result for result in results if not isinstance(result, PyworkflowError))
-        if works := [requests.give_back(claim) for claims in claimed for claim in claims]:
+        if works := [requests.give_back(claim) for each in claimed for claim in each.claims]:
             # Otherwise they have it when its lease ends.
             with suppress(PyworkflowError):
                 self._write(works)
 
-    def _handed_out(self, results: Iterable[Any]) -> list[ActivityTask | DecisionTask]:
+    def _handed_out(self, claimed: Claimed) -> list[ActivityTask | DecisionTask]:
         tasks: list[ActivityTask | DecisionTask] = []
         decided: list[DecisionClaim] = []
-        for result in results:
-            if isinstance(result, PyworkflowError):
-                raise result
-            for claim in result:
-                if isinstance(claim, ActivityClaim):
-                    tasks.append(requests.activity_task(claim))
-                else:
-                    decided.append(claim)
+        for claim in claimed.claims:
+            if isinstance(claim, ActivityClaim):
+                tasks.append(requests.activity_task(claim))
+            else:
+                decided.append(claim)
         if decided:
             tasks.extend(self._decision_tasks(decided))
         return tasks
@@ -196,6 +193,9 @@ class Turns(Transactions):
         """Return the decision that a result will call for."""
         now, key = self._moment(), task.context.get("key")
         if now is None or key is None or not isinstance(result, ActivityCompleted):
+            return None
+        if task.context.get("alone"):
+            # Its decider may be what the worker was lost by, and must not be taken for the activity.
             return None
         moment = to_datetime(now)
 
@@ -260,10 +260,18 @@ def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
     unit.saw(*seen)
 
 
+def _claims(result: Any) -> Claimed:
+    if isinstance(result, PyworkflowError):
+        raise result
+    claimed: Claimed = result
+    return claimed
+
+
 def _some_ready(unit: StoredUnit, polls: Sequence[Poll]) -> bool:
     return any(
-        unit.ready_decisions(poll.category, requests.poll_names(poll), 1)
+        unit.ready_decisions(poll.category, requests.poll_names(poll), 1, suspect=suspect)
         if poll.kind is DecisionTask
-        else unit.ready_activities(poll.category, requests.poll_names(poll), 1)
+        else unit.ready_activities(poll.category, requests.poll_names(poll), 1, suspect=suspect)
         for poll in polls
+        for suspect in (False, True)
     )

@@ -5,10 +5,18 @@ from pyworkflow.clock import microseconds
 from pyworkflow.event import ActivityAttemptEvent, ActivityEvent
 from pyworkflow.ledger.claims import held_activity
 from pyworkflow.ledger.lifecycle import raw, tell
-from pyworkflow.ledger.rows import FIRST_BACKOFF, MAX_LOST, SCHEDULED, STARTED, ActivityRow
+from pyworkflow.ledger.rows import (
+    FIRST_BACKOFF,
+    MAX_LOST,
+    MAX_UNANSWERED,
+    SCHEDULED,
+    STARTED,
+    ActivityRow,
+)
 from pyworkflow.ledger.unit import Unit
 from pyworkflow.result import ActivityFailed, ActivityResult, ActivityTimedOut
 
+HEARTBEAT = "heartbeat"
 LOST = "lease"
 RELEASED = "released"
 
@@ -21,26 +29,46 @@ def complete_activity(
     Raises:
         StaleActivityTaskError: The lease has ended.
     """
-    end_attempt(unit, held_activity(unit, number, token, activity_id), result)
+    row = held_activity(unit, number, token, activity_id)
+    # Its worker has lived to say so.
+    row.suspect, row.lost = False, 0
+    end_attempt(unit, row, result)
 
 
-def release_activity(unit: Unit, number: int, token: str) -> None:
-    """Give an activity back, if the lease is still held."""
+def release_activity(unit: Unit, number: int, token: str, *, unseen: bool = False) -> None:
+    """Give an activity back, if the lease is still held.
+
+    Args:
+        unit: The transaction.
+        number: The activity.
+        token: Of the lease.
+        unseen: Whether no worker has been told of it.
+    """
     row = unit.activity_by_number(number)
     if row is None or row.state != STARTED or row.token != token:
         return
+    if not unseen:
+        _count_release(row)
     result = ActivityTimedOut(RELEASED)
-    if row.at_most_once:
+    if (row.at_most_once and not unseen) or row.lost >= MAX_LOST:
         end_activity(unit, row, result)
     else:
         _try_again(unit, row, result, 0)
+
+
+def _count_release(row: ActivityRow) -> None:
+    """Workers that stop give back what takes long, and that is nobody's failure; but one that makes them stop must not go on for ever."""
+    row.lost += row.suspect
+    row.suspect = row.suspect or row.attempt - row.failed >= MAX_UNANSWERED
 
 
 def expire_activity(unit: Unit, row: ActivityRow) -> None:
     """Record the timeout that has come."""
     kind = row.timeout_kind()
     if kind == LOST:
-        row.lost += 1
+        row.lost += row.suspect
+    # A worker that was lost does not send heartbeats, either.
+    row.suspect = row.suspect or kind in (LOST, HEARTBEAT)
     end_attempt(unit, row, ActivityTimedOut(kind))
 
 
@@ -73,10 +101,10 @@ def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
 
 
 def _delay_after_loss(row: ActivityRow) -> int | None:
-    """A lost worker says nothing about the activity; but one that loses each of its workers must not go on for ever."""
+    """A lost worker says nothing about the activity, unless it held nothing else."""
     if row.at_most_once or row.lost >= MAX_LOST:
         return None
-    return 0 if row.lost == 1 else FIRST_BACKOFF * (row.lost - 1)
+    return FIRST_BACKOFF * row.lost
 
 
 def _execution(row: ActivityRow) -> ActivityExecution:

@@ -1,5 +1,7 @@
 """Handing tasks out, keeping them alive and taking them back."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from pyworkflow.activity import ActivityExecution
@@ -18,6 +20,7 @@ from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
     MAX_FAILURES,
+    MAX_LOST,
     NEVER,
     PARKED,
     SCHEDULED,
@@ -37,12 +40,14 @@ class DecisionClaim(Struct, frozen=True, gc=False):
         started_seq: Events that the decider is shown, its `DecisionStartedEvent` included.
         token: Secret of the lease.
         attempt: How many deciders in a row have been handed it.
+        alone: Whether it is a suspect: its holder is handed nothing else with it.
     """
 
     process: ProcessRow
     started_seq: int
     token: str
     attempt: int
+    alone: bool
 
 
 class ActivityClaim(Struct, frozen=True, gc=False):
@@ -58,75 +63,115 @@ class ActivityClaim(Struct, frozen=True, gc=False):
     attempt: int
     details: bytes | None
     deadline: int
+    alone: bool
 
 
-def claim_decisions(
-    unit: Unit,
-    category: str,
-    names: Names,
-    limit: int,
-    identity: str | None,
-    lease: float | None,
-) -> list[DecisionClaim]:
-    """Hand out decisions of some workflows that wait in a queue."""
-    claims: list[DecisionClaim] = []
-    for row in unit.ready_decisions(category, names, limit):
+class Wish(Struct, frozen=True, gc=False):
+    """What a poll asks for.
+
+    Attributes:
+        decisions: Whether it asks for decisions; else for activities.
+        names: Of the workflows or activities, see `Names`.
+        idle: Whether the poller holds nothing that it could lose along with a suspect.
+    """
+
+    decisions: bool
+    category: str
+    names: Names
+    limit: int
+    identity: str | None
+    lease: float | None
+    idle: bool
+
+
+class Claimed(Struct, frozen=True, gc=False):
+    """What the polls of one exchange were handed.
+
+    Attributes:
+        claims: The tasks.
+        suspects: Whether a suspect waits that a poll was not idle enough for.
+    """
+
+    claims: Sequence[DecisionClaim | ActivityClaim] = ()
+    suspects: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.claims) or self.suspects
+
+
+def claim(unit: Unit, wishes: Sequence[Wish]) -> Claimed:
+    """Hand out what waits in the queues of some polls: one suspect and nothing else, or what is no suspect."""
+    for wish in wishes:
+        if wish.idle and (alone := _claim(unit, wish, 1, suspect=True)):
+            return Claimed(alone)
+    claims = [claimed for wish in wishes for claimed in _claim(unit, wish, wish.limit)]
+    suspects = any(not wish.idle and _ready(unit, wish, 1, suspect=True) for wish in wishes)
+    return Claimed(claims, suspects)
+
+
+def _ready(
+    unit: Unit, wish: Wish, limit: int, *, suspect: bool
+) -> Sequence[DecisionRow | ActivityRow]:
+    if wish.decisions:
+        return unit.ready_decisions(wish.category, wish.names, limit, suspect=suspect)
+    return unit.ready_activities(wish.category, wish.names, limit, suspect=suspect)
+
+
+def _claim(
+    unit: Unit, wish: Wish, limit: int, *, suspect: bool = False
+) -> list[DecisionClaim | ActivityClaim]:
+    claims: list[DecisionClaim | ActivityClaim] = []
+    for row in _ready(unit, wish, limit, suspect=suspect):
         process = unit.process(row.key)
         if process is None:
-            continue
-        row.state = STARTED
-        row.token = unit.token()
-        row.identity = identity
-        row.pending = False
-        row.limit = unit.now + process.decision_timeout
-        row.deadline = _within(row.limit, unit.now, lease)
-        started = DecisionStartedEvent(identity=identity, datetime=unit.time_for(process))
-        row.started_seq = unit.append(process, started)
-        unit.changed(row)
-        claims.append(DecisionClaim(process, row.started_seq, row.token, process.failures + 1))
+            # Damage, which `check` reports. It would be ready for ever.
+            unit.drop(row)
+        elif isinstance(row, DecisionRow):
+            claims.append(_hand_decision(unit, process, row, wish))
+        else:
+            claims.append(_hand_activity(unit, process, row, wish))
     return claims
 
 
-def claim_activities(
-    unit: Unit,
-    category: str,
-    names: Names,
-    limit: int,
-    identity: str | None,
-    lease: float | None,
-) -> list[ActivityClaim]:
-    """Hand out activities of some names that wait in a queue."""
-    claims: list[ActivityClaim] = []
-    for row in unit.ready_activities(category, names, limit):
-        process = unit.process(row.key)
-        if process is None:
-            continue
-        row.state = STARTED
-        row.token = unit.token()
-        row.identity = identity
-        row.since = row.heartbeat = unit.now
-        row.lease = None if lease is None else unit.now + microseconds(lease)
-        row.set_deadline()
-        execution = ActivityExecution(row.name, row.id, raw(row.input))
-        time = unit.time_for(process)
-        started = ActivityStartedEvent(execution, row.attempt, identity, datetime=time)
-        unit.append(process, started)
-        unit.changed(row)
-        claims.append(
-            ActivityClaim(
-                row.key,
-                process.id,
-                row.number,
-                row.id,
-                row.name,
-                row.input,
-                row.token,
-                row.attempt,
-                row.details,
-                row.since + row.execution_timeout,
-            )
-        )
-    return claims
+def _hand_decision(unit: Unit, process: ProcessRow, row: DecisionRow, wish: Wish) -> DecisionClaim:
+    row.state = STARTED
+    row.token = unit.token()
+    row.identity = wish.identity
+    row.pending = False
+    row.limit = unit.now + process.decision_timeout
+    row.deadline = _within(row.limit, unit.now, wish.lease)
+    started = DecisionStartedEvent(identity=wish.identity, datetime=unit.time_for(process))
+    row.started_seq = unit.append(process, started)
+    unit.changed(row)
+    attempt = process.failures + row.lost + row.suspect + 1
+    return DecisionClaim(process, row.started_seq, row.token, attempt, row.suspect)
+
+
+def _hand_activity(unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish) -> ActivityClaim:
+    row.state = STARTED
+    row.token = unit.token()
+    row.identity = wish.identity
+    row.since = row.heartbeat = unit.now
+    row.lease = None if wish.lease is None else unit.now + microseconds(wish.lease)
+    row.set_deadline()
+    execution = ActivityExecution(row.name, row.id, raw(row.input))
+    time = unit.time_for(process)
+    started = ActivityStartedEvent(execution, row.attempt, wish.identity, datetime=time)
+    unit.append(process, started)
+    unit.changed(row)
+    return ActivityClaim(
+        row.key,
+        process.id,
+        row.number,
+        row.id,
+        row.name,
+        row.input,
+        row.token,
+        row.attempt,
+        row.details,
+        row.since + row.execution_timeout,
+        row.suspect,
+    )
 
 
 def _within(limit: int, now: int, lease: float | None) -> int:
@@ -213,18 +258,30 @@ def fail_decision(
     process, row = held_decision(unit, key, token)
     event = DecisionFailedEvent(reason, details, datetime=unit.time_for(process))
     process.failures = MAX_FAILURES if park else process.failures + 1
+    # Its worker has lived to say so.
+    row.suspect, row.lost = False, 0
     backoff = FIRST_BACKOFF * 2 ** min(process.failures - 1, 16)
     _decide_again(unit, process, row, event, min(backoff, LONGEST_BACKOFF), reason)
 
 
-def release_decision(unit: Unit, key: int, token: str) -> None:
-    """Give a decision back unharmed, if the lease is still held."""
+def release_decision(unit: Unit, key: int, token: str, *, unseen: bool = False) -> None:
+    """Give a decision back, if the lease is still held.
+
+    Args:
+        unit: The transaction.
+        key: The process.
+        token: Of the lease.
+        unseen: Whether no decider has been asked: else one that gave no answer makes it a suspect.
+    """
     try:
         process, row = held_decision(unit, key, token)
     except StaleDecisionTaskError:
         return
     event = DecisionFailedEvent("released", datetime=unit.time_for(process))
-    _decide_again(unit, process, row, event, 0, None)
+    if unseen:
+        _decide_again(unit, process, row, event, 0, None)
+    else:
+        _decide_alone(unit, process, row, event, "its workers gave it back without an answer")
 
 
 def refuse_decision(unit: Unit, process: ProcessRow, row: DecisionRow) -> None:
@@ -234,14 +291,23 @@ def refuse_decision(unit: Unit, process: ProcessRow, row: DecisionRow) -> None:
 
 
 def expire_decision(unit: Unit, row: DecisionRow) -> None:
-    """End a lease that nobody has extended. The first time it is decided again at once: most likely its worker was stopped."""
+    """End a lease that nobody has extended."""
     process = unit.process(row.key)
     if process is None:
         return
-    process.failures += 1
     event = DecisionTimedOutEvent(datetime=unit.time_for(process))
-    backoff = 0 if process.failures == 1 else FIRST_BACKOFF
-    _decide_again(unit, process, row, event, backoff, "the decider timed out")
+    _decide_alone(unit, process, row, event, "its workers were lost, or its decider hangs")
+
+
+def _decide_alone(
+    unit: Unit, process: ProcessRow, row: DecisionRow, event: Event, reason: str
+) -> None:
+    """Have a decision whose holder gave no answer decided again, by a worker that holds nothing else; only the loss of such a one counts."""
+    row.lost += row.suspect
+    row.suspect = True
+    if row.lost:
+        reason = f"{reason}, {row.lost} times in a row while they held nothing else"
+    _decide_again(unit, process, row, event, FIRST_BACKOFF * row.lost, reason)
 
 
 def _decide_again(
@@ -260,6 +326,6 @@ def _decide_again(
     row.ready = unit.now + backoff
     if reason is not None:
         row.reason = reason
-        if process.failures >= MAX_FAILURES:
+        if process.failures >= MAX_FAILURES or row.lost >= MAX_LOST:
             row.state = PARKED
     unit.changed(row)

@@ -222,6 +222,7 @@ def resume(unit: Unit, process_id: str) -> bool:
         return False
     decision.state = SCHEDULED
     decision.reason = None
+    decision.lost = 0
     decision.ready = unit.now
     unit.changed(decision)
     process.failures = 0

@@ -97,6 +97,8 @@ class DecisionRow(Struct, kw_only=True, gc=False):
         started_seq: Number of its `DecisionStartedEvent`.
         pending: Whether an event that calls for a decision came after that.
         reason: Why the last decider failed, or why the process is parked.
+        suspect: Whether its last holder was lost: it is handed out alone, see ``docs/architecture/isolation.md``.
+        lost: Holders that were lost while they held nothing else.
     """
 
     key: int
@@ -111,6 +113,8 @@ class DecisionRow(Struct, kw_only=True, gc=False):
     pending: bool = False
     identity: str | None = None
     reason: str | None = None
+    suspect: bool = False
+    lost: int = 0
 
 
 class ActivityRow(Struct, kw_only=True, gc=False):
@@ -125,9 +129,10 @@ class ActivityRow(Struct, kw_only=True, gc=False):
         deadline: When the first of its timeouts comes, see `timeout_kind`.
         heartbeat: When its worker was last heard of.
         lease: When its worker must have asked for more time; None if the worker need not.
-        lost: How many workers it has lost.
+        lost: Holders that were lost while they held nothing else.
         failed: How many attempts failed by themselves, which is what `Retry` counts.
         details: The last heartbeat's details, JSON.
+        suspect: Whether its last holder was lost, as in `DecisionRow`.
     """
 
     number: int
@@ -154,6 +159,7 @@ class ActivityRow(Struct, kw_only=True, gc=False):
     identity: str | None = None
     details: bytes | None = None
     cancel_requested: bool = False
+    suspect: bool = False
 
     def set_deadline(self) -> None:
         """Work out when the first of the timeouts comes, after any change of what they are counted from."""
@@ -224,10 +230,13 @@ def due_order(row: ProcessRow | DecisionRow | ActivityRow | TimerRow) -> tuple[i
 
 
 MAX_FAILURES = 10
-"""Decisions in a row that may fail or time out before a process is parked."""
+"""Decisions in a row that may fail before a process is parked."""
 
-MAX_LOST = 10
-"""Workers that one activity may lose before the decider is told."""
+MAX_LOST = 3
+"""Workers that a task may lose while they hold nothing else, before its process is parked or its activity times out."""
+
+MAX_UNANSWERED = 10
+"""Attempts of an activity that may be given back or lost, before it is handed out alone."""
 
 MAX_DECISIONS = 20_000
 """Decisions of one completion."""

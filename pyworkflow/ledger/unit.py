@@ -114,12 +114,16 @@ class Unit(ABC):
         """Tell whether a signal of this id has been recorded."""
 
     @abstractmethod
-    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
-        """Return scheduled decisions of a queue that are ready now, the longest waiting first."""
+    def ready_decisions(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[DecisionRow]:
+        """Return scheduled decisions of a queue that are ready now, the longest waiting first: suspects, or the others."""
 
     @abstractmethod
-    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
-        """Return scheduled activities of a queue that are ready now, the longest waiting first."""
+    def ready_activities(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[ActivityRow]:
+        """Return scheduled activities of a queue that are ready now, the longest waiting first: suspects, or the others."""
 
     @abstractmethod
     def due(self, limit: int) -> list[ProcessRow | DecisionRow | ActivityRow | TimerRow]:

@@ -44,6 +44,7 @@ DECISIONS: dict[str, Any] = {
     "category": "default", "names": ["w3", "w5"], "now": FUTURE, "limit": 20, "candidates": 99,
 }  # fmt: skip
 TASKS = DECISIONS | {"names": ["a", "b"]}
+SUSPECTS: dict[str, Any] = {"category": "default", "names": ["a"], "now": FUTURE, "limit": 1}
 DUE: dict[str, Any] = {"now": FUTURE + 5, "limit": 1000}
 LIST: dict[str, Any] = {
     "after": 0, "limit": 50, "workflow": "w3", "status": "open", "tag": "t7", "parked": None,
@@ -83,6 +84,9 @@ HOT: dict[str, dict[str, Any]] = {
     "get_decision": {"key": 5},
     "decisions_of": KEYS,
     "claim_decisions": DECISIONS,
+    "claim_suspect_decision": SUSPECTS,
+    "claim_suspect_activity": SUSPECTS,
+    "suspects": {"decisions": ["default"], "activities": ["default"], "now": FUTURE},
     "decisions_due": DUE,
     "get_activity": {"number": 5},
     "activities_numbered": {"numbers": KEYS["keys"]},
@@ -184,7 +188,7 @@ def test_a_hot_statement_reads_no_table_as_a_whole(full: PostgreSQLBackend, name
 @pytest.mark.parametrize(
     "name",
     [
-        "decisions_due", "activities_due",
+        "decisions_due", "activities_due", "claim_suspect_decision", "claim_suspect_activity",
         "timers_due", "process_due", "feed", "lock_closed_before", "keys_after",
         *(name for name in HOT if name.startswith("processes_")),
     ],

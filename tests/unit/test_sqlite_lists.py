@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -54,8 +55,27 @@ def test_a_page_is_searched_for_and_never_sorted(database: apsw.Connection, name
 
 FILL = """
 with recursive n (i) as (select 1 union all select i + 1 from n where i < :rows)
-insert into decision_task select i, 'c' || (i % 2), i, iif(i % 100 = 1, 'started', 'scheduled'), null, :late, 0, 0, 0, null, null from n
+insert into decision_task (key, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason)
+select i, 'c' || (i % 2), i, iif(i % 100 = 1, 'started', 'scheduled'), null, :late, 0, 0, 0, null, null from n
 """
+
+
+@pytest.mark.parametrize(("kind", "index"), [("decisions", "decision_suspect"), ("activities", "activity_suspect")])  # fmt: skip
+def test_suspects_are_found_by_an_index_of_their_own(
+    database: apsw.Connection, kind: str, index: str
+) -> None:
+    asked: dict[str, Any] = {
+        "ready": ("c", "n", 1, 1),
+        "ready_since": {"category": "c", "names": "[]"},
+        "names": {"category": "c"},
+    }
+    for name, values in asked.items():
+        statement = queries()[f"suspect_{kind}_{name}"]
+        plan = [row[3] for row in database.execute(f"explain query plan {statement}", values)]
+
+        read = [step for step in plan if "_task" in step or " t " in step]
+        assert read
+        assert all(f"INDEX {index} " in step for step in read), plan
 
 
 def test_a_look_at_the_queues_reads_their_indexes_only(database: apsw.Connection) -> None:

@@ -76,6 +76,12 @@ class Prefetch:
             calls["decision", source] = claim_call("decisions", source, limit, now)
         for source, limit in plan.tasks.items():
             calls["activity", source] = claim_call("activities", source, limit, now)
+        if plan.decisions or plan.tasks:
+            queues = {
+                "decisions": [category for category, _ in plan.decisions],
+                "activities": [category for category, _ in plan.tasks],
+            }
+            calls["suspects"] = ("suspects", {**queues, "now": now})
         calls["due"] = ("next_due", {})
         return calls
 
@@ -106,6 +112,7 @@ class Prefetch:
             unit.claim_decisions(source, found["decision", source])
         for source in self._plan.tasks:
             unit.claim_activities(source, found["activity", source])
+        unit.suspect_queues = {(kind, category) for kind, category in found.get("suspects", ())}
         return int(found["due"][0][0])
 
     def _latest(self, locked: Iterable[ProcessRow]) -> dict[str, ProcessRow]:

@@ -268,25 +268,39 @@ array(with recursive waiting (name) as (
 select {decision}, {process}
 from (select c.key, c.ready from unnest(coalesce(%(names)s::text[], {decision_names})) as own (name), lateral (
           select w.key, w.ready from {schema}.decision_task w
-          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name = own.name and w.ready <= {now}
+          where w.domain = %(domain)s and w.state = 'scheduled' and not w.suspect and w.category = %(category)s and w.name = own.name
+            and w.ready <= {now}
           order by w.ready, w.key limit %(candidates)s) c
       order by c.ready, c.key) candidate
 join {schema}.decision_task d on d.key = candidate.key join {schema}.process p on p.key = d.key
-where d.domain = %(domain)s and d.state = 'scheduled' and d.ready <= {now}
+where d.domain = %(domain)s and d.state = 'scheduled' and not d.suspect and d.ready <= {now}
 order by candidate.ready, candidate.key limit %(limit)s for no key update of d, p skip locked;
+-- name: claim_suspect_decision
+select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
+where d.domain = %(domain)s and d.state = 'scheduled' and d.suspect and d.category = %(category)s and d.ready <= {now}
+  and (%(names)s::text[] is null or d.name = any(%(names)s::text[]))
+order by d.ready, d.key limit %(limit)s for no key update of d, p skip locked;
+-- name: suspects
+-- Queues in which suspects wait.
+select 'decision', wanted from unnest(%(decisions)s::text[]) wanted
+where exists (select from {schema}.decision_task d where d.domain = %(domain)s and d.state = 'scheduled' and d.suspect
+              and d.category = wanted and d.ready <= {now})
+union all select 'activity', wanted from unnest(%(activities)s::text[]) wanted
+where exists (select from {schema}.activity_task a where a.domain = %(domain)s and a.state = 'scheduled' and a.suspect
+              and a.category = wanted and a.ready <= {now});
 -- name: decisions_due
 select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
 where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
 order by d.deadline limit %(limit)s for no key update of d, p skip locked;
 -- name: put_decisions
 insert into {schema}.decision_task (key, domain, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity,
-       reason)
-select key, %(domain)s, name, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason
+       reason, suspect, lost)
+select key, %(domain)s, name, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason, suspect, lost
 from json_to_recordset(%(rows)s::json) as x (key bigint, name text, category text, ready bigint, state text, token text, deadline bigint,
-     "limit" bigint, started_seq integer, pending boolean, identity text, reason text)
+     "limit" bigint, started_seq integer, pending boolean, identity text, reason text, suspect boolean, lost integer)
 on conflict (key) do update set category = excluded.category, ready = excluded.ready, state = excluded.state, token = excluded.token,
     deadline = excluded.deadline, lease_limit = excluded.lease_limit, started_seq = excluded.started_seq, pending = excluded.pending,
-    identity = excluded.identity, reason = excluded.reason;
+    identity = excluded.identity, reason = excluded.reason, suspect = excluded.suspect, lost = excluded.lost;
 -- name: drop_decisions
 delete from {schema}.decision_task where key = any(%(keys)s::bigint[]);
 
@@ -315,12 +329,18 @@ array(with recursive waiting (name) as (
 select {activity}, {process}
 from (select c.number, c.ready from unnest(coalesce(%(names)s::text[], {activity_names})) as own (name), lateral (
           select w.number, w.ready from {schema}.activity_task w
-          where w.domain = %(domain)s and w.state = 'scheduled' and w.category = %(category)s and w.name = own.name and w.ready <= {now}
+          where w.domain = %(domain)s and w.state = 'scheduled' and not w.suspect and w.category = %(category)s and w.name = own.name
+            and w.ready <= {now}
           order by w.ready, w.number limit %(candidates)s) c
       order by c.ready, c.number) candidate
 join {schema}.activity_task a on a.number = candidate.number join {schema}.process p on p.key = a.key
-where a.domain = %(domain)s and a.state = 'scheduled' and a.ready <= {now}
+where a.domain = %(domain)s and a.state = 'scheduled' and not a.suspect and a.ready <= {now}
 order by candidate.ready, candidate.number limit %(limit)s for no key update of a, p skip locked;
+-- name: claim_suspect_activity
+select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
+where a.domain = %(domain)s and a.state = 'scheduled' and a.suspect and a.category = %(category)s and a.ready <= {now}
+  and (%(names)s::text[] is null or a.name = any(%(names)s::text[]))
+order by a.ready, a.number limit %(limit)s for no key update of a, p skip locked;
 -- name: activities_due
 select {activity}, {process} from {schema}.activity_task a join {schema}.process p on p.key = a.key
 where a.domain = %(domain)s and a.deadline <= %(now)s
@@ -328,20 +348,21 @@ order by a.deadline limit %(limit)s for no key update of a, p skip locked;
 -- name: add_activities
 insert into {schema}.activity_task (number, domain, key, id, name, category, input, scheduled_timeout, execution_timeout,
        heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity,
-       details, cancel_requested)
+       details, cancel_requested, suspect)
 select number, %(domain)s, key, id, name, category, convert_from(decode(input, 'base64'), 'utf8'), scheduled_timeout, execution_timeout,
        heartbeat_timeout, retry::text, at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity,
-       convert_from(decode(details, 'base64'), 'utf8'), cancel_requested
+       convert_from(decode(details, 'base64'), 'utf8'), cancel_requested, suspect
 from json_to_recordset(%(rows)s::json) as x (number bigint, key bigint, id text, name text, category text, input text,
      scheduled_timeout bigint, execution_timeout bigint, heartbeat_timeout bigint, retry json, at_most_once boolean, ready bigint,
      since bigint, state text, token text, deadline bigint, heartbeat bigint, lease bigint, attempt integer, lost integer,
-     failed integer, identity text, details text, cancel_requested boolean);
+     failed integer, identity text, details text, cancel_requested boolean, suspect boolean);
 -- name: set_activities
 update {schema}.activity_task a set ready = x.ready, since = x.since, state = x.state, token = x.token, deadline = x.deadline,
        heartbeat = x.heartbeat, lease = x.lease, attempt = x.attempt, lost = x.lost, failed = x.failed, identity = x.identity,
-       details = convert_from(decode(x.details, 'base64'), 'utf8'), cancel_requested = x.cancel_requested
+       details = convert_from(decode(x.details, 'base64'), 'utf8'), cancel_requested = x.cancel_requested, suspect = x.suspect
 from json_to_recordset(%(rows)s::json) as x (number bigint, ready bigint, since bigint, state text, token text, deadline bigint,
-     heartbeat bigint, lease bigint, attempt integer, lost integer, failed integer, identity text, details text, cancel_requested boolean)
+     heartbeat bigint, lease bigint, attempt integer, lost integer, failed integer, identity text, details text, cancel_requested boolean,
+     suspect boolean)
 where a.number = x.number;
 -- name: drop_activities
 delete from {schema}.activity_task where number = any(%(keys)s::bigint[]);

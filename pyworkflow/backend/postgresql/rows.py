@@ -18,12 +18,13 @@ PROCESS = (
 )  # fmt: skip
 DECISION = (
     "key", "name", "category", "ready", "state", "token", "deadline", "lease_limit", "started_seq",
-    "pending", "identity", "reason",
+    "pending", "identity", "reason", "suspect", "lost",
 )  # fmt: skip
 ACTIVITY = (
     "number", "key", "id", "name", "category", "input", "scheduled_timeout", "execution_timeout",
     "heartbeat_timeout", "retry", "at_most_once", "ready", "since", "state", "token", "deadline",
     "heartbeat", "lease", "attempt", "lost", "failed", "identity", "details", "cancel_requested",
+    "suspect",
 )  # fmt: skip
 TIMER = ("key", "id", "delay", "data", "since", "deadline")
 CHILD = ("key", "id", "child_key", "workflow", "policy", "since")

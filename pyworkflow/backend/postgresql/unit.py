@@ -99,6 +99,7 @@ class PostgreSQLUnit(Looking):
         self.numbers = numbers
         self.claimable_decisions: dict[Source, list[int]] = {}
         self.claimable_activities: dict[Source, list[int]] = {}
+        self.suspect_queues: set[tuple[str, str]] | None = None
         self.deadline: int | None = None
         self.swept = 0
         self._empty: set[int] = set()
@@ -297,23 +298,48 @@ class PostgreSQLUnit(Looking):
 
     # -- queues and deadlines ------------------------------------------------------------------------------------------------------
 
-    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
+    def ready_decisions(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[DecisionRow]:
         source, staged = (category, names), self.staged_decisions
+        if suspect:
+            found = self._suspects("decision", source, limit)
+            rows = [staged.loaded(own[0], decision_from(own)) for own in found]
+            return self._ready(rows, staged, source, limit, suspect)
         if source not in self.claimable_decisions:
             wanted = limit + len(staged.changed) + len(staged.dropped)
             found = self.session.bulk([claim_call("decisions", source, wanted, self.now)])[0]
             self.claim_decisions(source, found)
         read = [staged.rows.get(key) for key in self.claimable_decisions[source]]
-        return self._ready(read, staged, source, limit)
+        return self._ready(read, staged, source, limit, suspect)
 
-    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
+    def ready_activities(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[ActivityRow]:
         source, staged = (category, names), self.staged_activities
+        if suspect:
+            rows = [self._activity(own) for own in self._suspects("activity", source, limit)]
+            return self._ready(rows, staged, source, limit, suspect)
         if source not in self.claimable_activities:
             wanted = limit + len(staged.changed) + len(staged.dropped)
             found = self.session.bulk([claim_call("activities", source, wanted, self.now)])[0]
             self.claim_activities(source, found)
         read = [staged.rows.get(number) for number in self.claimable_activities[source]]
-        return self._ready(read, staged, source, limit)
+        return self._ready(read, staged, source, limit, suspect)
+
+    def _suspects(self, kind: str, source: Source, limit: int) -> list[Values]:
+        """Return suspects of a queue, with their processes locked; there are seldom any."""
+        category, names = source
+        if self.suspect_queues is not None and (kind, category) not in self.suspect_queues:
+            return []
+        values = {
+            "category": category,
+            "names": None if names is None else list(names),
+            "now": self.now,
+            "limit": limit,
+        }
+        found = self.session.rows(f"claim_suspect_{kind}", **values)
+        return [self._with_process(own) for own in found]
 
     def expect_no_claim(self, plan: Plan) -> None:
         """Have works claim only what this transaction makes ready, from sources in which others of it do not look."""

@@ -162,14 +162,14 @@ where cursor > ? order by cursor limit ?;
 select coalesce(max(cursor), 0) from event;
 
 -- name: get_decision
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
 from decision_task where key = ?;
 -- name: decisions_ready
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
-from decision_task where state = 'scheduled' and category = ? and name = ? and ready <= ? order by ready, key limit ?;
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+from decision_task where state = 'scheduled' and not suspect and category = ? and name = ? and ready <= ? order by ready, key limit ?;
 -- name: decisions_ready_since
 -- For each name, since when its oldest task is ready, or will be.
-select value, (select min(ready) from decision_task where state = 'scheduled' and category = :category and name = value)
+select value, (select min(ready) from decision_task where state = 'scheduled' and not suspect and category = :category and name = value)
 from json_each(:names);
 -- name: decisions_names
 -- Goes from name to name of the index that claims use.
@@ -179,34 +179,48 @@ with recursive waiting (name) as (
     select (select min(t.name) from decision_task t where t.state = 'scheduled' and t.category = :category and t.name > waiting.name)
     from waiting where name is not null)
 select name from waiting where name is not null;
+-- name: suspect_decisions_ready
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+from decision_task where state = 'scheduled' and suspect and category = ? and name = ? and ready <= ? order by ready, key limit ?;
+-- name: suspect_decisions_ready_since
+select value, (select min(ready) from decision_task where state = 'scheduled' and suspect and category = :category and name = value)
+from json_each(:names);
+-- name: suspect_decisions_names
+with recursive waiting (name) as (
+    select min(name) from decision_task where state = 'scheduled' and suspect and category = :category
+    union all
+    select (select min(t.name) from decision_task t where t.state = 'scheduled' and t.suspect and t.category = :category and t.name > waiting.name)
+    from waiting where name is not null)
+select name from waiting where name is not null;
 -- name: decisions_due
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
 from decision_task where state = 'started' and deadline <= ? order by deadline limit ?;
 -- name: put_decision
-insert or replace into decision_task (key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+insert or replace into decision_task (key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason,
+       suspect, lost)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: drop_decision
 delete from decision_task where key = ?;
 
 -- name: get_activity
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
 from activity_task where number = ?;
 -- name: activity_by_id
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
 from activity_task where key = ? and id = ?;
 -- name: activities_of
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
 from activity_task where key = ?;
 -- name: activities_ready
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
-from activity_task where state = 'scheduled' and category = ? and name = ? and ready <= ? order by ready, number limit ?;
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
+from activity_task where state = 'scheduled' and not suspect and category = ? and name = ? and ready <= ? order by ready, number limit ?;
 -- name: activities_ready_since
 -- For each name, since when its oldest task is ready, or will be.
-select value, (select min(ready) from activity_task where state = 'scheduled' and category = :category and name = value)
+select value, (select min(ready) from activity_task where state = 'scheduled' and not suspect and category = :category and name = value)
 from json_each(:names);
 -- name: activities_names
 -- Goes from name to name of the index that claims use.
@@ -216,17 +230,32 @@ with recursive waiting (name) as (
     select (select min(t.name) from activity_task t where t.state = 'scheduled' and t.category = :category and t.name > waiting.name)
     from waiting where name is not null)
 select name from waiting where name is not null;
+-- name: suspect_activities_ready
+select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
+from activity_task where state = 'scheduled' and suspect and category = ? and name = ? and ready <= ? order by ready, number limit ?;
+-- name: suspect_activities_ready_since
+select value, (select min(ready) from activity_task where state = 'scheduled' and suspect and category = :category and name = value)
+from json_each(:names);
+-- name: suspect_activities_names
+with recursive waiting (name) as (
+    select min(name) from activity_task where state = 'scheduled' and suspect and category = :category
+    union all
+    select (select min(t.name) from activity_task t where t.state = 'scheduled' and t.suspect and t.category = :category and t.name > waiting.name)
+    from waiting where name is not null)
+select name from waiting where name is not null;
 -- name: activities_due
 select number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry, at_most_once,
-       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested
+       ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested, suspect
 from activity_task where deadline <= ? order by deadline limit ?;
 -- name: add_activity
 insert into activity_task (number, key, id, name, category, input, scheduled_timeout, execution_timeout, heartbeat_timeout, retry,
-       at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+       at_most_once, ready, since, state, token, deadline, heartbeat, lease, attempt, lost, failed, identity, details, cancel_requested,
+       suspect)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: set_activity
 update activity_task set ready = ?, since = ?, state = ?, token = ?, deadline = ?, heartbeat = ?, lease = ?, attempt = ?, lost = ?, failed = ?,
-       identity = ?, details = ?, cancel_requested = ?
+       identity = ?, details = ?, cancel_requested = ?, suspect = ?
 where number = ?;
 -- name: drop_activity
 delete from activity_task where number = ?;

@@ -77,6 +77,7 @@ def decision_from(values: Values) -> DecisionRow:
     """Return a decision from the columns in the order of ``put_decision``."""
     (
         key, name, category, ready, state, token, deadline, limit, started, pending, identity, reason,
+        suspect, lost,
     ) = values  # fmt: skip
     return DecisionRow(
         key=key,
@@ -91,6 +92,8 @@ def decision_from(values: Values) -> DecisionRow:
         pending=bool(pending),
         identity=identity,
         reason=reason,
+        suspect=bool(suspect),
+        lost=lost,
     )
 
 
@@ -98,7 +101,7 @@ def decision_values(row: DecisionRow) -> Values:
     """Return the values of ``put_decision``."""
     return (
         row.key, row.name, row.category, row.ready, row.state, row.token, row.deadline, row.limit,
-        row.started_seq, row.pending, row.identity, row.reason,
+        row.started_seq, row.pending, row.identity, row.reason, row.suspect, row.lost,
     )  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def activity_from(values: Values) -> ActivityRow:
     (
         number, key, id_, name, category, input_, scheduled_timeout, execution_timeout,
         heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat,
-        lease, attempt, lost, failed, identity, details, cancel_requested,
+        lease, attempt, lost, failed, identity, details, cancel_requested, suspect,
     ) = values  # fmt: skip
     return ActivityRow(
         number=number,
@@ -134,6 +137,7 @@ def activity_from(values: Values) -> ActivityRow:
         identity=identity,
         details=details,
         cancel_requested=bool(cancel_requested),
+        suspect=bool(suspect),
     )
 
 
@@ -144,7 +148,7 @@ def new_activity(row: ActivityRow) -> Values:
         row.execution_timeout, row.heartbeat_timeout,
         None if row.retry is None else encode(row.retry), row.at_most_once, row.ready, row.since,
         row.state, row.token, row.deadline, row.heartbeat, row.lease, row.attempt, row.lost,
-        row.failed, row.identity, row.details, row.cancel_requested,
+        row.failed, row.identity, row.details, row.cancel_requested, row.suspect,
     )  # fmt: skip
 
 
@@ -153,7 +157,7 @@ def changed_activity(row: ActivityRow) -> Values:
     return (
         row.ready, row.since, row.state, row.token, row.deadline, row.heartbeat, row.lease,
         row.attempt, row.lost, row.failed, row.identity, row.details, row.cancel_requested,
-        row.number,
+        row.suspect, row.number,
     )  # fmt: skip
 
 

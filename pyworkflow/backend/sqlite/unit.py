@@ -170,23 +170,30 @@ class SQLiteUnit(Looking):
         pair = (key, signal_id)
         return pair in self.staged_signals or bool(self.rows("get_signal", pair))
 
-    def ready_decisions(self, category: str, names: Names, limit: int) -> list[DecisionRow]:
+    def ready_decisions(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[DecisionRow]:
+        source = (category, names)
         return self._ready_rows(
-            "decisions", self.staged_decisions, decision_from, (category, names), limit
+            "decisions", self.staged_decisions, decision_from, source, limit, suspect
         )
 
-    def ready_activities(self, category: str, names: Names, limit: int) -> list[ActivityRow]:
+    def ready_activities(
+        self, category: str, names: Names, limit: int, *, suspect: bool = False
+    ) -> list[ActivityRow]:
+        source = (category, names)
         return self._ready_rows(
-            "activities", self.staged_activities, activity_from, (category, names), limit
+            "activities", self.staged_activities, activity_from, source, limit, suspect
         )
 
     def _ready_rows(
         self,
-        name: str,
+        kind: str,
         staged: Staged[int, Any],
         make: Callable[[Values], Any],
         source: Source,
         limit: int,
+        suspect: bool,
     ) -> list[Any]:
         """Return rows that are ready: those of the database first, then those that this transaction has made so."""
         category, names = source
@@ -198,6 +205,7 @@ class SQLiteUnit(Looking):
                 row is not None
                 and row.state == SCHEDULED
                 and row.category == category
+                and row.suspect == suspect
                 and row.ready <= self.now
                 and (own is None or row.name in own)
             ):
@@ -205,7 +213,7 @@ class SQLiteUnit(Looking):
             return len(ready) == limit
 
         full = False
-        for values in self._scheduled(name, staged, source, limit):
+        for values in self._scheduled(_queue(kind, suspect), staged, source, limit):
             key = values[0]
             row = staged.rows[key] if key in staged.rows else staged.loaded(key, make(values))
             if full := look(row):
@@ -234,7 +242,7 @@ class SQLiteUnit(Looking):
             for name in self._ready_names(kind, source)
         ]
         # Each scan is in order and reads on only when its next row is wanted.
-        place = DECISION_READY if kind == "decisions" else ACTIVITY_READY
+        place = DECISION_READY if kind.endswith("decisions") else ACTIVITY_READY
         try:
             merged = merge(*scans, key=lambda values: (values[place], values[0]))
             return list(islice(merged, most))
@@ -336,10 +344,12 @@ class SQLiteUnit(Looking):
             return Kept()
         for decision in self.staged_decisions.put():
             if decision.state == SCHEDULED:
-                kept.empty.pop(("decisions", decision.category, decision.name), None)
+                kind = _queue("decisions", decision.suspect)
+                kept.empty.pop((kind, decision.category, decision.name), None)
         for activity in self.staged_activities.put():
             if activity.state == SCHEDULED:
-                kept.empty.pop(("activities", activity.category, activity.name), None)
+                kind = _queue("activities", activity.suspect)
+                kept.empty.pop((kind, activity.category, activity.name), None)
         for number in self.staged_activities.dropped:
             kept.activities.pop(number, None)
         for key in self.staged_processes.changed:
@@ -356,3 +366,8 @@ class SQLiteUnit(Looking):
         """Run a statement for each set of values."""
         if values:
             self.connection.executemany(self.statements[name], values)
+
+
+def _queue(kind: str, suspect: bool) -> str:
+    """Return what the names of a queue's statements begin with."""
+    return f"suspect_{kind}" if suspect else kind

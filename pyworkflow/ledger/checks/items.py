@@ -163,7 +163,10 @@ class Items:
                     "I12", f"event {seq} ends attempt {event.attempt} of {item!r}, not running"
                 )
             activity.running = False
-            activity.lost += event.result == ActivityTimedOut("lease")
+            activity.lost += event.result in (
+                ActivityTimedOut("lease"),
+                ActivityTimedOut("released"),
+            )
         else:
             if not (activity.running or self._ends_waiting(event)):
                 self.violated("I12", f"event {seq} is a result of {item!r}, which was not running")

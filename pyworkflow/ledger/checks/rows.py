@@ -107,8 +107,9 @@ class RowCheck:
             self.violated("I8", f"{row.seen_seq} events were counted as seen, {seen} were")
         completed = row.status == OPEN and not running and decisions.started is not None
         most = 0 if completed else decisions.failures
-        if row.failures > most:
-            self.violated("I7", f"{row.failures} decisions failed in a row, {most} did")
+        lost = 0 if decision is None else decision.lost
+        if row.failures + lost > most:
+            self.violated("I7", f"{row.failures + lost} decisions failed in a row, {most} did")
 
     # -- what is open --------------------------------------------------------------------------------------------------------------
 
@@ -124,7 +125,7 @@ class RowCheck:
             self.violated("I7", f"its decision waits in the queue {decision.category!r}")
         if decision.state == PARKED and decision.reason is None:
             self.violated("I16", "a decision is parked without a reason")
-        if decision.reason is not None and not self.row.failures:
+        if decision.reason is not None and not (self.row.failures or decision.suspect):
             self.violated("I16", f"a reason {decision.reason!r} without a failed decision")
         if decision.state == STARTED:
             self._check_running(decision)

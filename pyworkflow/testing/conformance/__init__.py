@@ -18,6 +18,7 @@ from pyworkflow.testing.conformance.limits import Limits
 from pyworkflow.testing.conformance.processes import Processes
 from pyworkflow.testing.conformance.queries import Queries
 from pyworkflow.testing.conformance.signals import Signals
+from pyworkflow.testing.conformance.suspects import Suspects
 from pyworkflow.testing.conformance.timeouts import Timeouts
 
 ALL = (
@@ -31,6 +32,7 @@ ALL = (
     Processes,
     Queries,
     Signals,
+    Suspects,
     Timeouts,
 )
 
@@ -46,5 +48,6 @@ __all__ = [
     "Processes",
     "Queries",
     "Signals",
+    "Suspects",
     "Timeouts",
 ]

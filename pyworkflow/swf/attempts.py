@@ -218,7 +218,7 @@ def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]
     if activity.cancel_requested or not (activity.started or result == WAITED):
         return None
     if meta.get(RELEASED):
-        return 0.0
+        return float(meta.get("delay", 0))
     retry = activity.retry
     if isinstance(result, ActivityFailed):
         reason, type_name = result.reason, result.type_name

@@ -1,11 +1,12 @@
 """What the package itself decides on SWF, beside or without a decider: attempts, long lists, deciders that failed."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from pyworkflow.codec import Json, encode, to_plain
 from pyworkflow.decision import CancelActivity, Decision, RequestCancelProcess, SignalProcess
-from pyworkflow.errors import InvalidRequestError
+from pyworkflow.errors import InvalidRequestError, PayloadError
 from pyworkflow.ids import new_id
 from pyworkflow.process import Process
 from pyworkflow.signal import Signal
@@ -24,6 +25,8 @@ from pyworkflow.swf.words import (
     cut,
     seconds,
 )
+
+log = logging.getLogger("pyworkflow.amazonswf")
 
 Swf = dict[str, Any]
 
@@ -79,9 +82,12 @@ def _next_attempt(activity_id: str, activity: OpenActivity, payloads: Payloads, 
     told = {name: activity.attributes.get(name) for name in SAME}
     told["input"] = activity.attributes.get("input")
     if activity.heartbeat is not None:
-        told["input"] = payloads.pack(
-            activity.execution.input, owner, "input", heartbeat=activity.heartbeat
-        )
+        try:
+            told["input"] = payloads.pack(
+                activity.execution.input, owner, "input", heartbeat=activity.heartbeat
+            )
+        except PayloadError:
+            log.warning("the next attempt of %s has no room for the last heartbeat", activity_id)
     told["activityId"] = _next_id(activity_id, activity)
     return decision("ScheduleActivityTask", told)
 
@@ -181,7 +187,7 @@ def failed(
         park: Whether this failure is enough to park the process.
     """
     parked = park or failures + 1 >= MAX_FAILURES
-    told = payloads.pack(details, owner, "details", reason=cut(reason), parked=parked or None)
+    told = payloads.pack_failure(details, owner, reason=cut(reason), parked=parked or None)
     marker = decision("RecordMarker", {"markerName": FAILED_MARKER, "details": told})
     if parked:
         return [marker]

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from pyworkflow.codec import Json, decode
 from pyworkflow.errors import PayloadError
-from pyworkflow.swf.words import MAX_REASON, MAX_TEXT
+from pyworkflow.failure import storable
+from pyworkflow.swf.words import MAX_REASON, MAX_TEXT, cut
 from pyworkflow.values import check_payload, check_text
 
 ENVELOPE = "$pyworkflow"
@@ -80,6 +81,25 @@ class Payloads:
             raise PayloadError(what, f"has {len(plain)} characters as JSON, {limit} at most")
         return self._texts.shorten(plain, owner, limit)
 
+    def pack_failure(self, details: Json, owner: str, **meta: Json) -> str | None:
+        """Return the text that carries why something failed: what does not fit is cut, so that the failure is recorded in any case.
+
+        Raises:
+            PayloadError: The details are not JSON.
+        """
+        plain = check_payload(details, "details").decode()
+        try:
+            return self.pack(details, owner, "details", **meta)
+        except PayloadError:
+            text = details if isinstance(details, str) else plain
+            texts: dict[str, Any] = {
+                key: cut(value) if isinstance(value, str) else value
+                for key, value in meta.items()
+                if key != "heartbeat"
+            }
+            # A character takes up to six as JSON.
+            return self.pack(storable(text, MAX_TEXT // 8), owner, "details", **texts)
+
     def unpack(self, text: str | None) -> Packed:
         """Return what a text carries.
 
@@ -88,21 +108,38 @@ class Payloads:
         """
         if text is None:
             return Packed()
-        if text.startswith(f'{{"{STORED}":'):
-            if self._texts is None:
-                raise PayloadError("payload", "is in a blob store, and none is configured")
-            text = self._texts.restore(text)
+        text = self._whole(text)
         try:
             value: Json = decode(text)
         except PayloadError:
             return Packed(text)
-        if isinstance(value, dict) and ENVELOPE in value:
-            return Packed(value.get("value"), dict(value[ENVELOPE] or {}))
+        if isinstance(value, dict) and isinstance(value.get(ENVELOPE), dict):
+            return Packed(value.get("value"), value[ENVELOPE])
         return Packed(value)
+
+    def _whole(self, text: str) -> str:
+        if not text.startswith(f'{{"{STORED}":'):
+            return text
+        if self._texts is None:
+            raise PayloadError("payload", "is in a blob store, and none is configured")
+        return self._texts.restore(text)
 
     def value(self, text: str | None) -> Json:
         """Return the value that a text carries."""
         return self.unpack(text).value
+
+
+class CountingPayloads(Payloads):
+    """Counts the characters of what it unpacks, for whoever keeps the values."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        super().__init__(payloads._texts)
+        self.characters = 0
+
+    def _whole(self, text: str) -> str:
+        whole = super()._whole(text)
+        self.characters += len(whole)
+        return whole
 
 
 def cut_reason(reason: str | None) -> tuple[str | None, str | None]:

@@ -14,11 +14,14 @@ from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.swf.happened import READERS, Told
 from pyworkflow.swf.misrouted import times_of
-from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.payload import CountingPayloads, Payloads
 from pyworkflow.swf.state import State
 from pyworkflow.swf.words import FAILED, QUIET, REST, attributes_key
 
 Raw = dict[str, Any]
+
+EVENT_BYTES = 500
+"""About what an event takes beside its payload."""
 
 
 class MissingEventError(Exception):
@@ -38,7 +41,7 @@ class Reader:
     def __init__(self, payloads: Payloads) -> None:
         self.state = State()
         self.last_id = 0
-        self._payloads = payloads
+        self._payloads = CountingPayloads(payloads)
         self._history = History()
         self._new: list[Event] = []
         self._shown: History | None = None
@@ -49,8 +52,10 @@ class Reader:
         self._deciding = 0
         self._scheduled: set[int] = set()
 
-    def __len__(self) -> int:
-        return len(self._history) + len(self._new)
+    @property
+    def size(self) -> int:
+        """About how many bytes the reader keeps."""
+        return EVENT_BYTES * self.last_id + self._payloads.characters
 
     def read(self, events: Iterable[Raw]) -> None:
         """Go on with the next events.

@@ -82,10 +82,15 @@ class Script:
         )
         return calls
 
+    @staticmethod
+    def happened(*events: Event) -> list[Event]:
+        """Return the events of a process that has started."""
+        return [ProcessStartedEvent(), *events]
+
     def history(self, *events: Event, **process: Any) -> list[dict[str, Any]]:
         """Return a history as SWF tells it."""
         told = {"workflow": "order", "id": "p"} | process
-        happened = Process(history=[ProcessStartedEvent(), *events], **told)
+        happened = Process(history=self.happened(*events), **told)
         return [{"eventTimestamp": NOW} | event for event in to_swf_history(happened)]
 
     def polled(

@@ -1,5 +1,6 @@
 """The backend itself: every call of the port as calls of Amazon SWF."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from pyworkflow.errors import (
     PyworkflowError,
     TimedOutError,
 )
+from pyworkflow.failure import describe
 from pyworkflow.payloads import BlobStore, PayloadCodec, open_store
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -47,6 +49,8 @@ from pyworkflow.swf.typenames import TypeNames
 from pyworkflow.swf.words import CANCEL_SIGNAL, RETRY_SIGNAL
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_name, check_seconds
+
+log = logging.getLogger("pyworkflow.amazonswf")
 
 SENDERS = 8
 """Completions that are sent at a time."""
@@ -348,6 +352,10 @@ class AmazonSWFBackend(Backend):
             self._complete(completion)
         except PyworkflowError as error:
             return error
+        except Exception as error:
+            # One outcome that cannot be sent must not keep the others from SWF.
+            log.exception("an outcome of %s cannot be sent", completion.task.context.get("token"))
+            return InvalidRequestError("outcome", describe(error).line)
         return None
 
     def _complete(self, completion: Completion) -> None:

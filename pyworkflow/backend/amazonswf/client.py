@@ -13,6 +13,9 @@ from pyworkflow.swf.words import MAX_ID
 POLL_SECONDS = 60
 """Seconds that SWF holds a long poll."""
 
+OUTAGE_PAUSE = 60.0
+"""Seconds after which a task is handed out again whose payload could not be fetched: each round adds events to a history."""
+
 READ_TIMEOUT = 75
 """Seconds that a client waits for an answer: more than SWF holds a long poll."""
 

@@ -1,19 +1,20 @@
 """Decision tasks: from what SWF hands out to what a decider sees, and from its decisions to SWF."""
 
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from pyworkflow.backend.amazonswf.child_policies import Bound, ChildPolicies, bound_children
-from pyworkflow.backend.amazonswf.client import Calls, Fault, identity_of
+from pyworkflow.backend.amazonswf.client import OUTAGE_PAUSE, Calls, Fault, identity_of
 from pyworkflow.backend.amazonswf.executions import Execution, Executions
+from pyworkflow.backend.amazonswf.reader_cache import ReaderCache
 from pyworkflow.backend.exchange import FailedDecision, Poll
 from pyworkflow.decision import CancelActivity, CancelProcess, ChildPolicy, Decision
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidDecisionError,
+    PyworkflowError,
     StaleDecisionTaskError,
 )
 from pyworkflow.event import CancelRequestedEvent
@@ -34,41 +35,6 @@ log = logging.getLogger("pyworkflow.amazonswf")
 
 PAGE = 100
 """Events that a poll asks for: more than one decision usually brings, far fewer than a long history has."""
-
-SELDOM = 6
-"""Failures after which a process is asked for once a minute."""
-
-MAX_EVENTS = 200_000
-"""Events that are kept of processes that were decided last."""
-
-
-class Readers:
-    """What was read of the processes that were decided last."""
-
-    def __init__(self, limit: int = MAX_EVENTS) -> None:
-        self._lock = Lock()
-        self._readers: OrderedDict[Execution, Reader] = OrderedDict()
-        self._events = 0
-        self._limit = limit
-
-    def take(self, execution: Execution) -> Reader | None:
-        """Return what is there, for this caller alone."""
-        with self._lock:
-            reader = self._readers.pop(execution, None)
-            if reader is not None:
-                self._events -= len(reader)
-            return reader
-
-    def keep(self, execution: Execution, reader: Reader) -> None:
-        """Keep what was read, if the process goes on."""
-        if reader.state.closed is not None:
-            return
-        with self._lock:
-            self._readers[execution] = reader
-            self._events += len(reader)
-            while self._events > self._limit and len(self._readers) > 1:
-                _, oldest = self._readers.popitem(last=False)
-                self._events -= len(oldest)
 
 
 class Deciding:
@@ -98,7 +64,7 @@ class Deciding:
         self._payloads = payloads
         self._settings = settings
         self._policies = policies
-        self._readers = Readers()
+        self._readers = ReaderCache()
 
     # -- from SWF ------------------------------------------------------------------------------------------------------------------
 
@@ -140,15 +106,33 @@ class Deciding:
         told = answer["workflowExecution"]
         execution = Execution(told["workflowId"], told["runId"])
         try:
-            reader = self._read(execution, answer, asked)
+            return self._task(token, execution, answer, asked)
         except BackendUnavailableError:
+            # Its decision timeout would count as the decider's failure.
+            self._give_back_later(token, execution)
             raise
         except Exception as error:
             # One history that cannot be read must not keep a worker from all others.
             log.exception("the history of %s cannot be read", execution.id)
-            marker = chores.failed(describe(error).line, None, SELDOM, self._payloads, execution.id)
-            self._answer_alone(token, marker, FAILED, execution)
+            failures = failures_before(answer["events"])
+            decisions = chores.failed(
+                describe(error).line, None, failures, self._payloads, execution.id
+            )
+            self._answer_alone(token, decisions, FAILED, execution)
             return None
+
+    def _give_back_later(self, token: str, execution: Execution) -> None:
+        """Have a process decided again once the outage may be over; what cannot be said now is said by the decision timeout."""
+        try:
+            wake = chores.wake(self._payloads, execution.id, OUTAGE_PAUSE)
+            self._answer(token, [wake], QUIET, execution.id)
+        except PyworkflowError as error:
+            log.warning("%s is decided again after its decision timeout: %s", execution.id, error)
+
+    def _task(
+        self, token: str, execution: Execution, answer: dict[str, Any], asked: dict[str, Any]
+    ) -> DecisionTask | None:
+        reader = self._read(execution, answer, asked)
         self._executions.note(execution.id, execution.run)
         if self._policies.ends_with_parent(execution, reader.state):
             # A terminated child has no task any more; one that was asked to cancel itself is decided with that.
@@ -270,6 +254,7 @@ class Deciding:
         self._answer(token, chores.fitting(mine, outcome, groups, context), None, context.owner)
         if any(one.closing for one in outcome):
             execution = Execution(context.owner, str(given.get("run_id")))
+            self._readers.take(execution)
             self._policies.after_decision(
                 execution, [(child, policy) for child, policy in given.get("bound", ())]
             )
@@ -316,6 +301,16 @@ class Deciding:
 
 def _closes(decision: Swf) -> bool:
     return str(decision["decisionType"]) == "CancelWorkflowExecution"
+
+
+def failures_before(newest: Iterable[dict[str, Any]]) -> int:
+    """Return how many decisions in a row have failed, as of the newest events of a history, newest first."""
+    contexts = (
+        event["decisionTaskCompletedEventAttributes"].get("executionContext")
+        for event in newest
+        if event["eventType"] == "DecisionTaskCompleted"
+    )
+    return sum(1 for _ in takewhile(lambda context: context == FAILED, contexts))
 
 
 def token_of(task: DecisionTask) -> str:

@@ -10,6 +10,7 @@ from pyworkflow.backend.amazonswf.executions import (
     to_process,
 )
 from pyworkflow.backend.exchange import Pending
+from pyworkflow.errors import PayloadError
 from pyworkflow.process import Process, Status
 from pyworkflow.swf.reading import Reader
 from pyworkflow.swf.state import OpenActivity
@@ -85,9 +86,13 @@ def _fits(
 
 
 def _is_parked(executions: Executions, info: dict[str, Any]) -> bool:
-    return status_of(info) is Status.OPEN and (
-        executions.read(execution_of(info)).state.parked is not None
-    )
+    if status_of(info) is not Status.OPEN:
+        return False
+    try:
+        return executions.read(execution_of(info)).state.parked is not None
+    except PayloadError:
+        # Its decisions fail for the same reason, so it is parked or soon will be.
+        return True
 
 
 def waits_of(reader: Reader) -> list[Pending]:

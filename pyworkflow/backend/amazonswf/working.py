@@ -7,10 +7,16 @@ from threading import Lock
 from typing import Any
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.backend.amazonswf.client import Calls, Fault, identity_of
+from pyworkflow.backend.amazonswf.client import OUTAGE_PAUSE, Calls, Fault, identity_of
 from pyworkflow.backend.exchange import Poll
 from pyworkflow.codec import Json
-from pyworkflow.errors import InvalidRequestError, PayloadError, StaleActivityTaskError
+from pyworkflow.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    PyworkflowError,
+    StaleActivityTaskError,
+)
+from pyworkflow.failure import describe
 from pyworkflow.result import (
     ActivityCanceled,
     ActivityCompleted,
@@ -60,7 +66,12 @@ class Working:
                 continue
             try:
                 return self._task(answer)
-            except PayloadError as error:
+            except BackendUnavailableError:
+                self._give_back_later(answer)
+                raise
+            except Exception as error:
+                # One input that cannot be read must not keep a worker from all others.
+                log.exception("the input of activity %s cannot be read", answer["activityId"])
                 self._refuse(answer["taskToken"], error)
 
     def _give_back_misrouted(self, answer: dict[str, Any]) -> None:
@@ -76,11 +87,20 @@ class Working:
         except Fault as fault:
             log.warning("an activity that another worker is to do is over: %s", fault)
 
-    def _refuse(self, token: str, error: PayloadError) -> None:
-        """Fail an activity whose input cannot be read."""
-        reason, whole = cut_reason(str(error))
+    def _give_back_later(self, answer: dict[str, Any]) -> None:
+        """Have an activity done once the outage may be over; what cannot be said now is said by its timeouts."""
         try:
-            self._failed(token, reason, {"reason": whole, "type_name": "PayloadError"})
+            meta: dict[str, Json] = {RELEASED: True, "delay": OUTAGE_PAUSE}
+            self._failed(answer["taskToken"], RELEASED, meta)
+        except PyworkflowError as error:
+            log.warning("activity %s is left to its timeouts: %s", answer["activityId"], error)
+
+    def _refuse(self, token: str, error: Exception) -> None:
+        """Fail an activity whose input cannot be read."""
+        told = describe(error)
+        reason, whole = cut_reason(told.reason)
+        try:
+            self._failed(token, reason, {"reason": whole, "type_name": told.kind})
         except Fault as fault:
             log.warning("an activity whose input cannot be read is over: %s", fault)
 
@@ -103,7 +123,7 @@ class Working:
     def _failed(
         self, token: str, reason: str | None, meta: dict[str, Json], owner: str = "-"
     ) -> None:
-        details = self._payloads.pack(meta.pop("details", None), owner, "details", **meta)
+        details = self._payloads.pack_failure(meta.pop("details", None), owner, **meta)
         self._calls("respond_activity_task_failed", taskToken=token, reason=reason, details=details)
 
     def complete(self, task: ActivityTask, result: ActivityResult) -> None:

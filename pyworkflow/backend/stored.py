@@ -211,7 +211,7 @@ class StoredBackend(Turns, Defining):
             row = requests.named(unit, process_id)
             return None if row.status in _GOING_ON else self._process(unit, row)
 
-        process = self._wait_for(lambda: self._read(closed), timeout, ends=True)
+        process = self._wait_for(closed, timeout, ends=True)
         if process is None:
             raise TimedOutError(f"process {process_id!r} is still open after {timeout} s")
         return process
@@ -233,11 +233,7 @@ class StoredBackend(Turns, Defining):
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         """Return the events of all processes after a cursor."""
         since = self.feed_end() if cursor == -1 else cursor
-
-        def look() -> list[FeedEntry]:
-            return self._read(lambda unit: feed_entries(unit.feed(since, limit), limit))
-
-        return self._wait_for(look, wait)
+        return self._wait_for(lambda unit: feed_entries(unit.feed(since, limit), limit), wait)
 
     def feed_end(self) -> int:
         """Return the cursor of the newest entry of the feed."""

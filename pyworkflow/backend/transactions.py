@@ -29,7 +29,6 @@ class Transactions(Backend):
         self.clock = clock
         self._observers: list[Callable[[list[FeedEntry]], None]] = []
         self._closed = False
-        self._due_in = SECOND
         self._begin()
         clock.on_change(self._rouse)
 
@@ -99,18 +98,22 @@ class Transactions(Backend):
         return done
 
     def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due: time passes for those who only look, too.
+        """Run a work that only reads, after doing what is due: time passes for those who only look, too."""
+        return self._read_and_deadline(work)[0]
+
+    def _read_and_deadline(self, work: Callable[[StoredUnit], T]) -> tuple[T, int]:
+        """Run a work that only reads, after doing what is due; return its result, and in how many microseconds something is due.
 
         "Due" goes by the store's own time: a clock that is set back does not move that.
         """
 
-        def look(unit: StoredUnit) -> tuple[T] | None:
-            self._due_in = unit.next_due() - unit.now
-            return (work(unit),) if self._due_in > 0 else None
+        def look(unit: StoredUnit) -> tuple[T, int] | None:
+            due_in = unit.next_due() - unit.now
+            return (work(unit), due_in) if due_in > 0 else None
 
-        while (seen := self._snapshot(look)) is None:
+        while (result := self._snapshot(look)) is None:
             self._write([])
-        return seen[0]
+        return result
 
     def _alive(self) -> None:
         if self._closed:
@@ -120,32 +123,28 @@ class Transactions(Backend):
 
     def _wait_for(
         self,
-        look: Callable[[], T],
+        work: Callable[[StoredUnit], T],
         timeout: float | None,
         *,
         ends: bool = False,
     ) -> T:
-        """Look again after each commit until what is seen is true or the time is up; return the last look.
+        """Read again after each commit until the result is true or the time is up; return the last result.
 
         Args:
-            look: Looks, by `_read`.
+            work: Reads.
             timeout: Seconds; None for ever.
-            ends: Whether only the end of a process can change what is seen.
+            ends: Whether only the end of a process can change the result.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             self._alive()
             commits = self._wakeups.commits(ends=ends)
-            seen = look()
+            result, due_in = self._read_and_deadline(work)
             left = Wakeups.FLOOR if end is None else end - time.monotonic()
-            if seen or left <= 0:
-                return seen
+            if result or left <= 0:
+                return result
             self._prepare_to_wait()
-            self._wakeups.sleep(commits, self._nap(left), ends=ends)
-
-    def _nap(self, left: float) -> float:
-        """Return the seconds to sleep before looking again anyway, of those that are left."""
-        return max(0.0, min(left, self._due_in / SECOND, Wakeups.FLOOR))
+            self._wakeups.sleep(commits, nap(left, due_in), ends=ends)
 
     def _prepare_to_wait(self) -> None:
         """Whatever a store needs so that other OS processes' commits reach `_rouse`."""
@@ -173,6 +172,16 @@ class Transactions(Backend):
         """Let go of files and connections."""
         self._closed = True
         self._rouse()
+
+
+def nap(left: float, due_in: int) -> float:
+    """Return the seconds to sleep before looking again anyway.
+
+    Args:
+        left: Seconds that are left to wait.
+        due_in: In how many microseconds something is due.
+    """
+    return max(0.0, min(left, due_in / SECOND, Wakeups.FLOOR))
 
 
 def _result(work: Work, unit: StoredUnit) -> Any:

@@ -14,8 +14,9 @@ from pyworkflow.backend.group import Rider
 from pyworkflow.backend.histories import HistoryCache
 from pyworkflow.backend.reading import open_process
 from pyworkflow.backend.touches import Planned, Touches
-from pyworkflow.backend.transactions import Transactions
+from pyworkflow.backend.transactions import Transactions, nap
 from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backoff import Backoff
 from pyworkflow.clock import Clock, to_datetime
 from pyworkflow.codec import Json, encode
 from pyworkflow.decision import Decision
@@ -28,6 +29,9 @@ from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
+
+CONTENDED_SECONDS = 0.02
+"""Longest pause before looking again at work that other transactions have under their locks."""
 
 POLLER_SECONDS = 60
 """Somebody who has polled a queue within these seconds counts as polling it."""
@@ -84,20 +88,25 @@ class Turns(Transactions):
         An idle poll costs a look, not a transaction. Then it rides along with the commits of this backend object: what they make ready
         is claimed by the same transaction.
         """
+        contended = Backoff(0.001, CONTENDED_SECONDS)
+        fruitless = False
         while not (stop is not None and stop()):
             self._alive()
-            ready, unavailable = False, None
+            ready, unavailable, due_in = False, None, 0
             rider = Rider([claiming])
             try:
                 with self._group.riding(rider):
                     try:
-                        ready = self._ready(polls)
+                        ready, due_in = self._ready(polls)
                     except BackendUnavailableError as error:
                         unavailable = error
                     left = 0 if unavailable else end - time.monotonic()
-                    if not ready and left > 0 and not (stop is not None and stop()):
+                    if ready and fruitless:
+                        # Work is there, and other transactions have it under their locks.
+                        rider.sleep(contended.pause())
+                    elif not ready and left > 0 and not (stop is not None and stop()):
                         self._prepare_to_wait()
-                        rider.sleep(self._nap(left))
+                        rider.sleep(nap(left, due_in))
             except BaseException:
                 self._give_back(rider.results)
                 raise
@@ -111,10 +120,14 @@ class Turns(Transactions):
             if left <= 0:
                 # What is ready may be in other transactions' hands.
                 break
+            fruitless = ready
+            if not ready:
+                contended.succeed()
         return Claimed()
 
-    def _ready(self, polls: Sequence[Poll]) -> bool:
-        return self._read(lambda unit: _some_ready(unit, polls))
+    def _ready(self, polls: Sequence[Poll]) -> tuple[bool, int]:
+        """Tell whether there are tasks for some polls; and in how many microseconds something is due."""
+        return self._read_and_deadline(lambda unit: _some_ready(unit, polls))
 
     def _committed(self, unit: StoredUnit, entries: Callable[[], list[FeedEntry]]) -> None:
         self._histories.wrote(unit.staged)

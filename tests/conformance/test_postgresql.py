@@ -1,7 +1,9 @@
 """The contract on the PostgreSQL backend, bare and wrapped in blinker."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from pyworkflow.backend.base import Backend
@@ -9,6 +11,7 @@ from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.testing import conformance
 from pyworkflow.testing.clock import FakeClock
+from pyworkflow.testing.conformance.threads import Hold
 from tests.postgresql import Server
 
 
@@ -56,6 +59,26 @@ class TestSignals(conformance.Signals): ...
 
 
 class TestSuspects(conformance.Suspects): ...
+
+
+class TestThreads(conformance.Threads):
+    @pytest.fixture
+    def other(self, clock: FakeClock, postgresql_server: Server, schema: str) -> Iterator[Backend]:
+        with PostgreSQLBackend(postgresql_server.url(), schema=schema, clock=clock) as other:
+            yield other
+
+    @pytest.fixture
+    def hold(self, postgresql_server: Server, schema: str) -> Hold:
+        @contextmanager
+        def hold(process_id: str) -> Generator[None]:
+            with psycopg.connect(postgresql_server.url()) as session:
+                session.execute(
+                    f"select from {schema}.process where id = %s for update", [process_id]
+                )
+                yield
+                session.rollback()
+
+        return hold
 
 
 class TestTimeouts(conformance.Timeouts): ...

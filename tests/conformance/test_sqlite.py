@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyworkflow.backend.base import Backend
+from pyworkflow.backend.base import Backend, Capability
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.testing import conformance
@@ -55,6 +55,16 @@ class TestSignals(conformance.Signals): ...
 
 
 class TestSuspects(conformance.Suspects): ...
+
+
+class TestThreads(conformance.Threads):
+    @pytest.fixture
+    def other(self, backend: Backend, clock: FakeClock, tmp_path: Path) -> Iterator[Backend]:
+        if Capability.SHARED in backend.capabilities:
+            with SQLiteBackend(tmp_path / "test.db", clock=clock) as other:
+                yield other
+        else:
+            yield backend
 
 
 class TestTimeouts(conformance.Timeouts): ...

@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -853,6 +854,25 @@ def test_a_worker_works_and_changes_no_table(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         own.execute(f"drop table {schema}.process")
+
+
+def test_threads_of_a_reader_get_an_answer_while_something_is_due(
+    postgresql_server: Server, schema: str
+) -> None:
+    clock = FakeClock()
+    with PostgreSQLBackend(postgresql_server.url(), schema=schema, clock=clock) as writer:
+        writer.register_workflow("w", timeout=5)
+        writer.start_process(Process("w", "due"))
+        writer.start_process(Process("w", "other", timeout=1000))
+    grant_roles(postgresql_server, schema)
+    clock.advance(10)
+    reader = PostgreSQLBackend(postgresql_server.url("some_reader"), schema=schema, clock=clock)
+    with reader, ThreadPoolExecutor(8) as pool:
+        processes = list(pool.map(lambda _: reader.process_by_id("other"), range(200)))
+        feeds = list(pool.map(lambda _: reader.feed(), range(50)))
+
+    assert {process.id for process in processes} == {"other"}
+    assert {len(feed) for feed in feeds} == {2}
 
 
 def grant_roles(server: Server, schema: str) -> None:

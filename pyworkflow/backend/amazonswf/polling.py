@@ -41,6 +41,8 @@ class _Line:
         self.tasks: deque[Task] = deque()
         self.calls: list[_Call] = []
         self.waiting = 0
+        # Why its last poll failed, until somebody who waits for this queue has been told.
+        self.error: Exception | None = None
 
 
 class Polling:
@@ -56,7 +58,6 @@ class Polling:
         self._give_back = give_back
         self._changed = Condition()
         self._lines: dict[Key, _Line] = {}
-        self._error: Exception | None = None
         self.closed = False
 
     def wake(self) -> None:
@@ -106,7 +107,7 @@ class Polling:
                 if not stopped:
                     self._go_on(polls, lines, found)
                 return [task for tasks in found for task in tasks]
-            self._raise()
+            _raise(lines)
             # Who does not wait asks each queue once; a task that another thread took first was no answer.
             if not wait and all(call is not None and call.done for call in calls):
                 return []
@@ -136,11 +137,6 @@ class Polling:
             if tasks and len(tasks) < poll.limit:
                 self._call(poll, line)
 
-    def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
     def _call(self, poll: Poll, line: _Line) -> _Call:
         """Begin a long poll, unless there is one for everybody who waits."""
         if len(line.calls) >= line.waiting:
@@ -165,7 +161,7 @@ class Polling:
             if task is not None and not late:
                 line.tasks.append(task)
             if error is not None and not self.closed:
-                self._error = error
+                line.error = error
             self._changed.notify_all()
         if late and task is not None:
             self._give_back(task)
@@ -195,3 +191,11 @@ def _name(task: Task) -> str:
     if isinstance(task, ActivityTask):
         return task.activity_execution.activity
     return task.process.workflow
+
+
+def _raise(lines: list[_Line]) -> None:
+    """Raise why a poll of one of some queues failed."""
+    for line in lines:
+        error, line.error = line.error, None
+        if error is not None:
+            raise error

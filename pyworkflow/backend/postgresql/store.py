@@ -1,7 +1,6 @@
 """The PostgreSQL backend: transactions and snapshots on connections that come and go."""
 
 import os
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -26,8 +25,8 @@ from pyworkflow.backend.postgresql.unit import Locks, PostgreSQLUnit
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.touches import Plan
+from pyworkflow.backend.turns import CONTENDED_SECONDS
 from pyworkflow.backend.unit import StoredUnit
-from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.errors import BackendReadOnlyError
 from pyworkflow.ids import new_id
@@ -37,9 +36,6 @@ T = TypeVar("T")
 
 READERS = 4
 """Connections of one backend object for reading; there is one more for writing, and one for listening."""
-
-CONTENDED_SECONDS = 0.02
-"""Pause before looking again at work that another transaction is busy with."""
 
 
 class PostgreSQLBackend(Joining):
@@ -99,11 +95,6 @@ class PostgreSQLBackend(Joining):
         self._sender = new_id()
         self._channel = channel(self.address.schema, self.address.domain)
         self._news = News(self.address, self._channel, self._sender, self._heard)
-        # Whether work was there at the last look; and whether it could not be claimed, for others have it under their locks.
-        self._saw_work = False
-        self._fruitless = False
-        self._contended = Backoff(0.001, CONTENDED_SECONDS)
-        self._swept = True
 
     def _session(self, connection: Connection) -> Session:
         return Session(connection, self.address.schema, self._domain)
@@ -125,12 +116,6 @@ class PostgreSQLBackend(Joining):
             unit.deadline = next_due
             unit.expect_no_claim(riders)
             self._run(unit, group)
-            # Somebody else may be doing what is due; then there is nothing to do about it here.
-            self._swept = unit.swept > 0 or next_due > unit.now
-            if plan.decisions or plan.tasks:
-                self._fruitless = self._saw_work and not any(
-                    (*unit.claimable_decisions.values(), *unit.claimable_activities.values())
-                )
 
         with translated(self._label):
             recorded = self._writer.transact(Job(plan, run, self._farewell))
@@ -186,53 +171,40 @@ class PostgreSQLBackend(Joining):
             session.rows("rollback")
             return seen
 
-    def _read(self, work: Callable[[StoredUnit], T]) -> T:
-        """Run a work that only reads, after doing what is due."""
+    def _read_and_deadline(self, work: Callable[[StoredUnit], T]) -> tuple[T, int]:
+        def look(unit: StoredUnit) -> tuple[T, int]:
+            return work(unit), unit.next_due() - unit.now
 
-        def look(unit: StoredUnit) -> tuple[int, T | None]:
-            due_in = unit.next_due() - unit.now
-            return due_in, None if self._swept and due_in <= 0 else work(unit)
+        return self._after_what_is_due(lambda: self._look(look))
 
-        return self._after_what_is_due(lambda: self._look(look))  # type: ignore[return-value] # is None only if something is due
-
-    def _after_what_is_due(self, look: Callable[[], tuple[int, T]]) -> T:
+    def _after_what_is_due(self, look: Callable[[], tuple[T, int]]) -> tuple[T, int]:
         """Look, after doing what is due, as far as nobody else is doing it and this program may.
 
         Args:
-            look: Returns in how many microseconds something is due, and what it sees.
+            look: Returns what it sees, and in how many microseconds something is due.
         """
-        self._swept = True
+        swept = True
         while True:
-            due_in, seen = self._twice(look)
-            # What is due and not for this program to do, others do: there is no use in looking again at once.
-            self._due_in = due_in if due_in > 0 else int(CONTENDED_SECONDS * SECOND)
-            if due_in > 0 or not self._swept:
-                return seen
+            result, due_in = self._twice(look)
+            if due_in > 0:
+                return result, due_in
+            if not swept:
+                # What is due and not for this program to do, others do: there is no use in looking again at once.
+                return result, int(CONTENDED_SECONDS * SECOND)
             try:
-                self._write([])
+                swept = self._do(_has_swept)
             except BackendReadOnlyError:
-                self._swept = False
+                swept = False
 
-    def _ready(self, polls: Sequence[Poll]) -> bool:
-        ready = self._seems_ready(polls)
-        if ready and self._fruitless:
-            # Work is there, and other transactions have it under their locks.
-            time.sleep(self._contended.pause())
-        else:
-            self._fruitless = False
-            self._contended.succeed()
-        self._saw_work = ready
-        return ready
-
-    def _seems_ready(self, polls: Sequence[Poll]) -> bool:
+    def _ready(self, polls: Sequence[Poll]) -> tuple[bool, int]:
         sources = _sources(polls)
 
-        def look() -> tuple[int, bool]:
+        def look() -> tuple[bool, int]:
             with self._readers.lend() as connection:
                 ((now, next_due, ready),) = self._session(connection).rows(
                     "look", now=self._times.given(), **sources
                 )
-            return next_due - now, ready
+            return ready, next_due - now
 
         return self._after_what_is_due(look)
 
@@ -270,6 +242,11 @@ def _sources(polls: Sequence[Poll]) -> dict[str, list[str]]:
         "any_decisions": [category for category, names in decisions if names is None],
         "any_tasks": [category for category, names in tasks if names is None],
     }
+
+
+def _has_swept(unit: StoredUnit) -> bool:
+    """Tell whether a transaction did what was due. If not, another one has it under its locks."""
+    return isinstance(unit, PostgreSQLUnit) and unit.swept > 0
 
 
 _instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()

@@ -19,6 +19,7 @@ from pyworkflow.testing.conformance.processes import Processes
 from pyworkflow.testing.conformance.queries import Queries
 from pyworkflow.testing.conformance.signals import Signals
 from pyworkflow.testing.conformance.suspects import Suspects
+from pyworkflow.testing.conformance.threads import Threads
 from pyworkflow.testing.conformance.timeouts import Timeouts
 
 ALL = (
@@ -33,6 +34,7 @@ ALL = (
     Queries,
     Signals,
     Suspects,
+    Threads,
     Timeouts,
 )
 
@@ -49,5 +51,6 @@ __all__ = [
     "Queries",
     "Signals",
     "Suspects",
+    "Threads",
     "Timeouts",
 ]

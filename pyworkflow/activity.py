@@ -31,7 +31,7 @@ from pyworkflow.result import (
     ActivityResult,
     ActivityTimedOut,
 )
-from pyworkflow.retry import Retry
+from pyworkflow.retry import Retry, check_retry
 
 if TYPE_CHECKING:
     from pyworkflow.task import ActivityTask
@@ -167,6 +167,7 @@ class Activity:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = default_name(cls.__name__, "Activity")
+        check_retry(cls.retry)
 
     def __init__(self, task: ActivityTask, monitor: ActivityMonitor | None = None) -> None:
         self.task = task
@@ -247,7 +248,10 @@ class ActivityFunction(Generic[P, R_co]):
         self.auto_heartbeat: bool = settings.pop("auto_heartbeat", False)
         self.auto_complete: bool = settings.pop("auto_complete", True)
         self.retry: Retry | None = settings.pop("retry", None)
+        check_retry(self.retry)
         self.at_most_once: bool = settings.pop("at_most_once", False)
+        if settings:
+            raise TypeError(f"activity {self.name!r} has no setting {', '.join(settings)}")
         self._parameters = list(inspect.signature(function).parameters.values())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:

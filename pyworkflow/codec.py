@@ -9,7 +9,8 @@ of a cycle, and the garbage collector need not visit them again and again.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
+from types import UnionType
+from typing import Any, Protocol, TypeVar, cast, get_args, overload, runtime_checkable
 
 import msgspec
 
@@ -135,6 +136,33 @@ def convert(value: object, kind: type[T] | Any, what: str = "JSON") -> T:
         return cast("T", msgspec.convert(value, kind, dec_hook=_read))
     except Exception as error:  # a model reads itself, and its validators may raise anything
         raise PayloadError(what, describe(error).reason) from error
+
+
+class TypedField(msgspec.Struct, frozen=True):
+    """A field of a struct that holds more than just any JSON.
+
+    Attributes:
+        name: Its name.
+        kind: Its type.
+        kinds: The types of which it is the union.
+        read: Reads it.
+    """
+
+    name: str
+    kind: Any
+    kinds: tuple[Any, ...]
+    read: Callable[[bytes | str], Any]
+
+
+@cache
+def typed_fields(kind: type[msgspec.Struct]) -> tuple[TypedField, ...]:
+    """Return the fields of a struct whose values its decoder checks: all but those of any JSON."""
+    fields: list[TypedField] = []
+    for field in msgspec.structs.fields(kind):
+        kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+        if Any not in kinds:
+            fields.append(TypedField(field.name, field.type, kinds, reader(field.type)))
+    return tuple(fields)
 
 
 def to_plain(value: object) -> Json:

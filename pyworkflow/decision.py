@@ -13,7 +13,7 @@ from msgspec.structs import force_setattr
 from pyworkflow.codec import Json
 from pyworkflow.ids import new_id
 from pyworkflow.result import TypeTag
-from pyworkflow.retry import Retry
+from pyworkflow.retry import Retry, check_retry
 from pyworkflow.signal import Signal
 
 
@@ -77,6 +77,7 @@ class ScheduleActivity(Decision, frozen=True, gc=False, tag="schedule_activity")
     def __post_init__(self) -> None:
         if type(self.activity) is not str:
             force_setattr(self, "activity", name_of(self.activity))
+        check_retry(self.retry)
         if not self.id:
             force_setattr(self, "id", new_id())
 

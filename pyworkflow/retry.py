@@ -1,9 +1,13 @@
 """When a failed activity is tried again, as data."""
 
+from math import inf
+
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from pyworkflow.errors import InvalidRequestError
-from pyworkflow.values import check_seconds
+from pyworkflow.failure import repr_of
+from pyworkflow.values import check_fields, check_seconds
 
 
 class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -17,7 +21,7 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
         non_retryable: Names of exception classes, or reasons, that are final at once.
 
     Raises:
-        InvalidRequestError: An attribute is out of its range.
+        InvalidRequestError: An attribute is of another type, or out of its range.
     """
 
     max_attempts: int = 3
@@ -27,9 +31,13 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
     non_retryable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        names: object = self.non_retryable
+        if isinstance(names, list):
+            force_setattr(self, "non_retryable", tuple(names))
+        check_fields(self)
         if self.max_attempts < 1:
             raise InvalidRequestError("max_attempts", f"must be 1 or more, not {self.max_attempts}")
-        if self.backoff < 1:
+        if not 1 <= self.backoff < inf:
             raise InvalidRequestError("backoff", f"must be 1 or more, not {self.backoff}")
         check_seconds(self.initial, "initial")
         check_seconds(self.maximum, "maximum")
@@ -48,4 +56,16 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
             attempt < self.max_attempts
             and reason not in self.non_retryable
             and type_name not in self.non_retryable
+        )
+
+
+def check_retry(retry: object) -> None:
+    """Refuse what is neither a `Retry` nor None.
+
+    Raises:
+        InvalidRequestError: It is something else.
+    """
+    if not isinstance(retry, Retry | None):
+        raise InvalidRequestError(
+            f"retry {repr_of(retry, 80)}", "must be a Retry or None: did you mean Retry(3)?"
         )

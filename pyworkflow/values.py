@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from pyworkflow.codec import Json, encode, to_plain
+from msgspec import Struct
+
+from pyworkflow.codec import Json, TypedField, encode, to_plain, typed_fields
 from pyworkflow.errors import InvalidRequestError, PayloadError
 from pyworkflow.failure import MAX_TEXT, repr_of, storable, text_of
 
@@ -101,6 +103,44 @@ def check_seconds(seconds: float | timedelta, what: str, *, positive: bool = Fal
     if seconds > MAX_SECONDS:
         raise InvalidRequestError(what, f"is longer than ten years: {seconds!r} s")
     return seconds
+
+
+def check_fields(struct: Struct) -> None:
+    """Refuse a struct that could be written but not be read: each field is of the type that its decoder wants. Payloads are not looked at.
+
+    Raises:
+        InvalidRequestError: A field is of another type; field and value are named.
+    """
+    for field in typed_fields(type(struct)):
+        value = getattr(struct, field.name)
+        if type(value) not in field.kinds:
+            _check_field(field, value)
+        elif isinstance(value, Struct):
+            check_fields(value)
+        elif not _is_plain(value):
+            _check_field(field, value)
+
+
+def _is_plain(value: object) -> bool:
+    """Tell of most values at a glance that they can be written and read."""
+    match value:
+        case str():
+            return value.isascii() and "\0" not in value
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case _:
+            return value is None
+
+
+def _check_field(field: TypedField, value: object) -> None:
+    try:
+        field.read(check_payload(value, field.name))
+    except PayloadError as error:
+        kind = field.kind.__name__ if isinstance(field.kind, type) else str(field.kind)
+        what = f"{field.name} {repr_of(value, _PRINTED)}"
+        raise InvalidRequestError(what, f"must be {kind}: {error.reason}") from None
 
 
 def check_payload(value: Json, what: str) -> bytes:

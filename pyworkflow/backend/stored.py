@@ -41,7 +41,7 @@ from pyworkflow.ledger.lifecycle import Start
 from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.process import Process, Status
 from pyworkflow.retry import Retry
-from pyworkflow.values import check_name, check_payload, check_text
+from pyworkflow.values import check_fields, check_name, check_payload, check_text
 
 
 class StoredBackend(Turns, Defining):
@@ -68,8 +68,9 @@ class StoredBackend(Turns, Defining):
             requests.duration(timeout, "timeout"),
             requests.duration(decision_timeout, "decision_timeout"),
             handles_cancel,
-            graph,
+            lifecycle.plain(check_payload(graph, "graph")),
         )
+        check_fields(row)
         if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
             self._do(lambda unit: unit.set_workflow(row))
 
@@ -96,6 +97,7 @@ class StoredBackend(Turns, Defining):
             retry,
             at_most_once,
         )
+        check_fields(row)
         if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
             self._do(lambda unit: unit.set_activity_type(row))
 

@@ -22,6 +22,7 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, PyworkflowError
+from pyworkflow.failure import repr_of
 from pyworkflow.ledger.rows import (
     MAX_DECISIONS,
     MAX_EVENTS,
@@ -33,8 +34,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
 )
 from pyworkflow.ledger.unit import Unit
-from pyworkflow.signal import Signal
-from pyworkflow.values import check_name, check_payload, check_seconds, check_tags
+from pyworkflow.values import check_fields, check_name, check_payload, check_seconds, check_tags
 
 
 class Checked(Struct, frozen=True, gc=False):
@@ -106,10 +106,13 @@ def check_decisions(
     for index, decision in enumerate(decisions):
         rule = _RULES.get(type(decision))
         if rule is None:
-            raise InvalidDecisionError(f"decision {index + 1}", f"{decision!r} is no decision")
+            raise InvalidDecisionError(
+                f"decision {index + 1}", f"{repr_of(decision, 80)} is no decision"
+            )
         try:
             if decision.closing and index + 1 < len(decisions):
                 raise InvalidRequestError("place", "it closes the process and must come last")
+            check_fields(decision)
             checked.append(rule(state, decision))
         except PyworkflowError as error:
             what = f"decision {index + 1}, {decision.type}"
@@ -209,9 +212,6 @@ def _check_child(state: _Check, decision: StartChildProcess) -> Checked:
 
 def _check_signal(state: _Check, decision: SignalProcess) -> Checked:
     check_name(decision.process_id, "process id")
-    told: object = decision.signal
-    if not isinstance(told, Signal):
-        raise InvalidRequestError("signal", f"must be a Signal, not {type(told).__name__}")
     check_name(decision.signal.name, "signal name")
     if decision.signal.id is not None:
         check_name(decision.signal.id, "signal id")
@@ -239,10 +239,6 @@ def _check_cancel(state: _Check, decision: CancelProcess) -> Checked:
 
 
 def _check_fail(state: _Check, decision: FailProcess) -> Checked:
-    reason: object = decision.reason
-    if reason is not None and not isinstance(reason, str):
-        raise InvalidRequestError("reason", f"must be text, not {type(reason).__name__}")
-    check_payload(reason, "reason")
     return Checked(decision, check_payload(decision.details, "details"))
 
 

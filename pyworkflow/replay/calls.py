@@ -10,7 +10,7 @@ from pyworkflow.process import Process
 from pyworkflow.replay.arguments import input_of, plain, result_of, to_type
 from pyworkflow.replay.commands import child_id
 from pyworkflow.replay.operation import Operation
-from pyworkflow.retry import Retry
+from pyworkflow.retry import Retry, check_retry
 from pyworkflow.values import check_name, check_tags
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Options:
         self.execution_timeout = execution_timeout
         self.heartbeat_timeout = heartbeat_timeout
         self.retry = retry
+        check_retry(retry)
         self.tags = check_tags(tags)
         self.child_policy = child_policy
 

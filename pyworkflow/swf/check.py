@@ -18,10 +18,11 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, PyworkflowError
+from pyworkflow.failure import repr_of
 from pyworkflow.swf.chores import Swf, translated
 from pyworkflow.swf.decisions import Context
 from pyworkflow.swf.words import RESERVED
-from pyworkflow.values import check_name, check_seconds, check_tags
+from pyworkflow.values import check_fields, check_name, check_seconds, check_tags
 
 
 def check_own(name: str, what: str) -> None:
@@ -48,10 +49,11 @@ def checked(
     for index, decision in enumerate(wanted):
         what = f"decision {index + 1}"
         if not isinstance(decision, Decision):
-            raise InvalidDecisionError(what, f"{decision!r} is no decision")
+            raise InvalidDecisionError(what, f"{repr_of(decision, 80)} is no decision")
         try:
             if decision.closing and index + 1 < len(wanted):
                 raise InvalidRequestError("place", "it closes the process and must come last")
+            check_fields(decision)
             _check(decision)
             groups += translated([decision], waits, context)
         except PyworkflowError as error:

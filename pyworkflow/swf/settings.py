@@ -21,6 +21,7 @@ class ActivityType(Struct, frozen=True):
     execution_timeout: float
     heartbeat_timeout: float
     retry: Retry | None = None
+    at_most_once: bool = False
 
     def defaults(self) -> dict[str, Any]:
         """Return the defaults that SWF keeps with the type."""

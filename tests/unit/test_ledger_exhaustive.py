@@ -232,7 +232,7 @@ BUSY = (
 
 STATES: dict[Path, list[int]] = {
     (): [1, 5, 21, 87, 369, 1678, 7903, 38326],
-    BUSY: [1, 8, 50, 331, 2177, 13134],
+    BUSY: [1, 8, 50, 331, 2177, 14240],
 }
 """How many states there are that so many operations lead to and no fewer. A rule that is changed on purpose changes them."""
 
@@ -254,7 +254,11 @@ def test_every_order_of_operations_keeps_every_rule(start: Path) -> None:
     search = searched(start, 6 if start == () else 4)
 
     had_effect = {name for name, times in search.did.items() if times}
-    assert had_effect == set(NAMES) - {"decide under the lease before"}
+    idle = {"decide under the lease before"}
+    if start == BUSY:
+        # One of them has a retry: it takes more operations until both have ended.
+        idle.add("schedule both activities")
+    assert had_effect == set(NAMES) - idle
     assert search.refused.keys() == {
         "InvalidDecisionError",
         "ProcessClosedError",

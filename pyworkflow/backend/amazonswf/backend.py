@@ -48,7 +48,7 @@ from pyworkflow.swf.settings import VERSION, ActivityType, Settings, WorkflowTyp
 from pyworkflow.swf.typenames import TypeNames
 from pyworkflow.swf.words import CANCEL_SIGNAL, RETRY_SIGNAL
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import check_name, check_seconds
+from pyworkflow.values import check_fields, check_name, check_payload, check_seconds
 
 log = logging.getLogger("pyworkflow.amazonswf")
 
@@ -188,6 +188,8 @@ class AmazonSWFBackend(Backend):
             check_seconds(decision_timeout, "decision_timeout", positive=True),
             handles_cancel,
         )
+        check_fields(known)
+        check_payload(graph, "graph")
         register_type(self.calls, "workflow", known, self._strict)
         self._settings.workflows[name] = known
 
@@ -213,7 +215,9 @@ class AmazonSWFBackend(Backend):
             check_seconds(execution_timeout, "execution_timeout", positive=True),
             check_seconds(heartbeat_timeout, "heartbeat_timeout", positive=True),
             retry,
+            at_most_once,
         )
+        check_fields(known)
         register_type(self.calls, "activity", known, self._strict)
         self._settings.activities[name] = known
 

@@ -3,11 +3,22 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from pyworkflow.backend.base import Backend
-from pyworkflow.errors import InvalidRequestError, PayloadError
+from pyworkflow.decision import (
+    ContinueProcess,
+    Decision,
+    FailProcess,
+    ScheduleActivity,
+    SignalProcess,
+    StartChildProcess,
+    Timer,
+)
+from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, PayloadError
 from pyworkflow.process import Process
-from pyworkflow.testing.conformance.base import Contract
+from pyworkflow.signal import Signal
+from pyworkflow.testing.conformance.base import Contract, types
 
 
 def nested(levels: int) -> Any:
@@ -72,6 +83,54 @@ class Limits(Contract):
             backend.register_workflow("w", timeout=seconds)
         with pytest.raises(InvalidRequestError):
             backend.register_activity("a", execution_timeout=seconds)
+
+    @pytest.mark.parametrize(
+        "setting",
+        [{"retry": 3}, {"retry": "Retry(3)"}, {"at_most_once": "no"}, {"at_most_once": 2}],
+        ids=str,
+    )
+    def test_a_setting_that_could_not_be_read_is_refused(
+        self, backend: Backend, setting: dict[str, Any]
+    ) -> None:
+        [name] = setting
+        with pytest.raises(InvalidRequestError, match=name):
+            backend.register_activity("charge", **setting)
+        with pytest.raises(InvalidRequestError, match="handles_cancel"):
+            backend.register_workflow("order", handles_cancel=setting[name])
+        with pytest.raises(PayloadError, match="graph"):
+            backend.register_workflow("order", graph={1: 2})
+
+        self.scheduled(backend)
+        assert self.activity(backend).activity_execution.activity == "charge"
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            (ScheduleActivity("charge"), "retry", 3),
+            (ScheduleActivity("charge"), "retry", {"max_attempts": "x"}),
+            (ScheduleActivity("charge"), "heartbeat_timeout", "1"),
+            (StartChildProcess(Process("order")), "child_policy", 1),
+            (SignalProcess("p", Signal("x")), "signal", "x"),
+            (FailProcess(), "reason", 5),
+            (ContinueProcess(), "tags", (5,)),
+            (Timer(1), "delay", True),
+        ],
+        ids=lambda bad: f"{bad[0].type}-{bad[1]}",
+    )
+    def test_a_decision_that_could_not_be_read_is_refused(
+        self, backend: Backend, bad: tuple[Decision, str, Any]
+    ) -> None:
+        decision, field, value = bad
+        # Past the checks of the constructors, as a program may that makes decisions in ways of its own.
+        force_setattr(decision, field, value)
+        process_id = self.start(backend, id="p")
+        task = self.decision(backend)
+
+        with pytest.raises(InvalidDecisionError, match=field):
+            backend.complete_decision_task(task, decision)
+
+        backend.complete_decision_task(task, ScheduleActivity("charge"))
+        assert types(backend, process_id)[-1] == "decision"
 
     def test_values_at_the_limits_are_taken(self, backend: Backend) -> None:
         value = [nested(99), -(2**63), 2**63 - 1, "x" * 1_000_000]

@@ -196,7 +196,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
         identity: Which worker has it.
         details: The last heartbeat; of a decision, why its decider failed or why the process is parked.
         cancel_requested: Whether it has been asked to cancel itself.
-        pollers: Who has polled its queue in the last minute; empty means nobody.
+        pollers: Who has polled its queue in the last minute; empty means nobody, None that the engine does not say.
     """
 
     kind: str
@@ -210,7 +210,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     identity: str | None = None
     details: Json = None
     cancel_requested: bool = False
-    pollers: tuple[str, ...] = ()
+    pollers: tuple[str, ...] | None = ()
 
 
 class Definition(Struct, frozen=True):

@@ -51,6 +51,8 @@ def _at(moment: DateTime | None) -> str:
 
 
 def _nobody(item: Pending) -> str:
+    if item.pollers is None:
+        return "" if item.details is None else f"; {item.details}"
     return "" if item.pollers else f"; no worker polls category {item.category!r}"
 
 

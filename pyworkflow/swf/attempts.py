@@ -209,6 +209,7 @@ def _given_back(s: State, a: Attributes, event_id: int, at: DateTime | None) -> 
         delay = min(delay, left)
     del s.scheduled[a["scheduledEventId"]]
     activity.misrouted += 1
+    activity.started = False
     activity.waiting, activity.delay, activity.since = True, delay, at
     return []
 

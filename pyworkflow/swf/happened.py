@@ -59,6 +59,7 @@ from pyworkflow.swf.words import (
     REST_MARKER,
     RETRY_SIGNAL,
     START_OPTIONS,
+    later,
     to_seconds,
 )
 
@@ -213,7 +214,8 @@ def _timer_started(t: Told) -> list[Event]:
     meta = t.payloads.unpack(t.a.get("control")).meta
     own: dict[str, Any] = {key: meta[key] for key in ("retry", "again", "wake") if key in meta}
     timer = None if own else asked.timer(t.a, t.payloads)
-    t.state.timers[t.a["timerId"]] = OpenTimer(timer, own, t.at)
+    until = later(t.at, to_seconds(t.a.get("startToFireTimeout")))
+    t.state.timers[t.a["timerId"]] = OpenTimer(timer, own, t.at, until)
     if "retry" in own:
         attempts.timer_started(t.state, own["retry"], t.a["timerId"])
     if "again" in own:

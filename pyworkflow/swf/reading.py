@@ -50,7 +50,7 @@ class Reader:
         self._start_at: DateTime | None = None
         self._held: list[Event] = []
         self._deciding = 0
-        self._scheduled: set[int] = set()
+        self._scheduled: dict[int, DateTime | None] = {}
 
     @property
     def size(self) -> int:
@@ -75,9 +75,9 @@ class Reader:
         kind, at = raw["eventType"], raw.get("eventTimestamp")
         attributes = raw.get(attributes_key(kind, "Event"), {})
         if kind == "DecisionTaskScheduled":
-            self._scheduled.add(raw["eventId"])
+            self._scheduled[raw["eventId"]] = at
         elif kind == "DecisionTaskStarted":
-            self._scheduled.discard(attributes.get("scheduledEventId", 0))
+            self._scheduled.pop(attributes.get("scheduledEventId", 0), None)
             self._flush()
             identity = attributes.get("identity")
             self._start = DecisionStartedEvent(identity=identity, datetime=at)
@@ -178,11 +178,19 @@ class Reader:
         )
 
     @property
-    def decision(self) -> str | None:
-        """Where the decision task stands: ``started``, ``scheduled``, or None for none."""
-        if self._start is not None:
-            return "started"
-        return "scheduled" if self._scheduled else None
+    def started(self) -> DecisionStartedEvent | None:
+        """The start of the decision that is under way, if one is."""
+        return self._start
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether a decision task waits for a worker."""
+        return bool(self._scheduled)
+
+    @property
+    def scheduled_since(self) -> DateTime | None:
+        """Since when a decision task waits for a worker."""
+        return next(iter(self._scheduled.values()), None)
 
     def wants_decider(self) -> bool:
         """Whether the decision task, once it has started, has something that a decider has not seen, and nothing holds it back."""

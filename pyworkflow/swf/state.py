@@ -60,11 +60,13 @@ class OpenTimer(Struct):
         timer: The decider's own timer; None for one of this package.
         meta: What one of this package is for.
         since: When it was started.
+        until: When it fires.
     """
 
     timer: Timer | None
     meta: dict[str, Any]
     since: DateTime | None = None
+    until: DateTime | None = None
 
 
 class OpenChild(Struct):

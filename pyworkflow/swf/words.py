@@ -2,6 +2,8 @@
 
 import math
 import re
+from datetime import datetime as DateTime
+from datetime import timedelta
 
 from pyworkflow.errors import InvalidRequestError
 
@@ -99,6 +101,11 @@ def lifetime(value: float) -> str:
 def to_seconds(text: str | None) -> float | None:
     """Return what a duration of SWF means; None for none."""
     return None if text is None or text == NEVER else float(text)
+
+
+def later(at: DateTime | None, duration: float | None) -> DateTime | None:
+    """Return the instant some seconds later; None where either is unknown."""
+    return None if at is None or duration is None else at + timedelta(seconds=duration)
 
 
 def cut(text: str) -> str:

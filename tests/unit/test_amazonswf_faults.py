@@ -18,6 +18,7 @@ from pyworkflow.event import (
     DecisionEvent,
     DecisionFailedEvent,
     DecisionStartedEvent,
+    DecisionTimedOutEvent,
     SignalEvent,
 )
 from pyworkflow.process import Process
@@ -130,6 +131,29 @@ def test_processes_are_listed_beside_one_that_cannot_be_read(script: Script) -> 
     script.answer("get_workflow_execution_history", {"events": script.history()})
 
     assert [process.id for process in script.backend.processes(parked=True)] == ["p"]
+
+
+def test_a_decision_that_loses_each_of_its_workers_is_parked(script: Script) -> None:
+    lost: list[Any] = [DecisionStartedEvent(), DecisionTimedOutEvent()]
+    sent = script.records("RespondDecisionTaskCompleted")
+    script.hands_out(script.history(*lost * 10, DecisionStartedEvent()))
+    script.answer("respond_decision_task_completed")
+    script.then_another()
+
+    task = script.backend.poll_decision_task()
+
+    assert task is not None
+    assert task.process.input == "another"
+    [marker] = sent[0]["decisions"]
+    packed = Payloads().unpack(marker["recordMarkerDecisionAttributes"]["details"])
+    assert packed.meta["parked"]
+    assert packed.meta["reason"] == "10 decisions in a row failed, the last by its timeout"
+
+
+def test_one_that_lost_nine_is_decided_once_more(script: Script) -> None:
+    lost: list[Any] = [DecisionStartedEvent(), DecisionTimedOutEvent()]
+
+    assert script.deciding(*lost * 9).attempt == 10
 
 
 # -- activities ----------------------------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ def test_why_says_that_workers_do_not_have_the_workflow(script: Script) -> None:
 
     [pending] = waits_of(history.reader())
 
-    assert (pending.kind, pending.state) == ("decision", "delayed")
+    assert (pending.kind, pending.state, pending.pollers) == ("decision", "scheduled", None)
     assert (
         pending.details == "given back by workers that do not have workflow 'order', 4 times so far"
     )
@@ -313,7 +313,7 @@ def test_the_second_time_in_a_row_it_waits(script: Script) -> None:
 
     assert timer["startTimerDecisionAttributes"]["startToFireTimeout"] == "1"
     [pending] = waits_of(history.reader())
-    assert (pending.kind, pending.state) == ("activity", "delayed")
+    assert (pending.kind, pending.state, pending.since) == ("activity", "scheduled", NOW)
     assert "do not have activity 'ship', 2 times" in str(pending.details)
 
 

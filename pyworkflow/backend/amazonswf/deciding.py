@@ -150,11 +150,17 @@ class Deciding:
         bound = bound_children(state)
         context = chores.context_of(state, process, self._payloads, self._settings)
         own = self._chores(state, context)
+        asks = reader.wants_decider() and not any(_closes(one) for _, one in own)
         if state.rest:
             groups = chores.translated(state.rest, chores.waiting(state), context)
             sent = chores.fitting([], state.rest, groups, context)
             self._answer_alone(token, sent, REST, execution, bound)
-        elif reader.wants_decider() and not any(_closes(one) for _, one in own):
+        elif asks and state.failures >= chores.MAX_FAILURES:
+            # Deciders that fail are parked as they fail; these were never heard of again.
+            reason = f"{state.failures} decisions in a row failed, the last by its timeout"
+            parking = chores.failed(reason, None, state.failures, self._payloads, execution.id)
+            self._answer_alone(token, [one for _, one in own] + parking, FAILED, execution, bound)
+        elif asks:
             given = {
                 "token": token,
                 "run_id": execution.run,
@@ -162,13 +168,9 @@ class Deciding:
                 "chores": [list(one) for one in own],
                 "waiting": chores.waiting(state),
                 "failures": state.failures,
-                "attempts": context.attempts,
-                "children": list(context.children),
                 "bound": [list(one) for one in bound],
-                "policy": context.policy,
-                "options": context.options,
             }
-            return DecisionTask(process, given, state.failures + 1)
+            return DecisionTask(process, given | _to_context(context), state.failures + 1)
         else:
             self._answer_alone(token, [one for _, one in own], QUIET, execution, bound)
         return None
@@ -210,6 +212,7 @@ class Deciding:
         return own
 
     def _context(self, task: DecisionTask) -> Context:
+        """Return what `_to_context` has put into a task."""
         given = task.context
         return Context(
             self._payloads,
@@ -297,6 +300,16 @@ class Deciding:
             if fault.code == "UnknownResourceFault" or "token" in fault.message:
                 raise StaleDecisionTaskError(owner, fault.message) from None
             raise InvalidDecisionError("decisions", f"Amazon SWF: {fault.message}") from fault
+
+
+def _to_context(context: Context) -> dict[str, Any]:
+    """Return the part of a context that is known of the process alone, as JSON."""
+    return {
+        "attempts": context.attempts,
+        "children": list(context.children),
+        "policy": context.policy,
+        "options": context.options,
+    }
 
 
 def _closes(decision: Swf) -> bool:

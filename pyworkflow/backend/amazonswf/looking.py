@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from pyworkflow.backend.amazonswf.executions import (
     CLOSE_STATUSES,
     Executions,
@@ -13,7 +15,8 @@ from pyworkflow.backend.exchange import Pending
 from pyworkflow.errors import PayloadError
 from pyworkflow.process import Process, Status
 from pyworkflow.swf.reading import Reader
-from pyworkflow.swf.state import OpenActivity
+from pyworkflow.swf.state import OpenActivity, State
+from pyworkflow.swf.words import later, to_seconds
 
 
 def listed(
@@ -100,18 +103,11 @@ def waits_of(reader: Reader) -> list[Pending]:
     state = reader.state
     if state.closed is not None:
         return []
-    pending: list[Pending] = []
-    if state.parked is not None:
-        pending.append(Pending("decision", state="parked", details=state.parked))
-    elif state.delayed_by is not None:
-        pending.append(Pending("decision", state="delayed", category=state.category))
-    elif (reader.decision is not None or state.misrouted) and reader.wants_decider():
-        details = _misrouted(state.misrouted, f"workflow {state.workflow!r}")
-        kind = reader.decision or "delayed"
-        pending.append(Pending("decision", state=kind, category=state.category, details=details))
-    pending += [_activity(one) for one in state.activities.values()]
+    decision = _decision(reader)
+    pending = [] if decision is None else [decision]
+    pending += [_activity(one, state) for one in state.activities.values()]
     pending += [
-        Pending("timer", key, since=one.since)
+        Pending("timer", key, since=one.since, until=one.until)
         for key, one in state.timers.items()
         if one.timer is not None
     ]
@@ -123,20 +119,57 @@ def waits_of(reader: Reader) -> list[Pending]:
     return pending
 
 
-def _activity(one: OpenActivity) -> Pending:
-    kind = "delayed" if one.waiting else "started" if one.started else "scheduled"
-    return Pending(
+def _decision(reader: Reader) -> Pending | None:
+    state = reader.state
+    pending = Pending("decision", category=state.category, attempt=state.failures + 1, pollers=None)
+    if state.parked is not None:
+        return replace(pending, state="parked", details=state.parked)
+    if state.delayed_by is not None:
+        timer = state.timers[state.delayed_by]
+        return replace(pending, state="delayed", since=timer.since, until=timer.until)
+    if not reader.wants_decider():
+        return None
+    if reader.started is not None:
+        since = reader.started.datetime
+        until = later(since, to_seconds(state.options.get("taskStartToCloseTimeout")))
+        identity = reader.started.identity
+        return replace(pending, state="started", since=since, until=until, identity=identity)
+    if not reader.is_scheduled and not state.misrouted:
+        return None
+    details = _misrouted(state.misrouted, f"workflow {state.workflow!r}")
+    return replace(pending, state="scheduled", since=reader.scheduled_since, details=details)
+
+
+def _activity(one: OpenActivity, state: State) -> Pending:
+    a = one.attributes
+    pending = Pending(
         "activity",
         one.execution.id,
-        kind,
+        "scheduled",
         one.execution.activity,
-        one.attributes.get("taskList", {}).get("name"),
-        one.since,
-        attempt=one.attempt,
-        identity=one.identity,
+        a.get("taskList", {}).get("name"),
+        one.queued,
+        later(one.queued, to_seconds(a.get("scheduleToStartTimeout"))),
+        one.attempt,
         details=_misrouted(one.misrouted, f"activity {one.execution.activity!r}"),
         cancel_requested=one.cancel_requested,
+        pollers=None,
     )
+    if one.waiting and not one.misrouted:
+        timer = state.timers.get(one.timer or "")
+        until = None if timer is None else timer.until
+        return replace(pending, state="delayed", until=until, attempt=one.attempt + 1)
+    if one.started:
+        until = later(one.since, to_seconds(a.get("startToCloseTimeout")))
+        return replace(
+            pending,
+            state="started",
+            since=one.since,
+            until=until,
+            identity=one.identity,
+            details=None,
+        )
+    return pending
 
 
 def _misrouted(times: int, what: str) -> str | None:

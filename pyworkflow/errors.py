@@ -6,7 +6,8 @@
     ├── InvalidRequestError           a name, tag, limit or argument that is not acceptable
     │   ├── PayloadError              a value that is not JSON within the limits
     │   └── InvalidDecisionError      a decision that cannot apply; its whole list is refused
-    │       └── UnseenEventsError     a closing decision while events came that it has not seen
+    │       ├── UnseenEventsError     a closing decision while events came that it has not seen
+    │       └── UnregisteredNameError a decision for an activity or workflow that nobody has registered yet
     ├── UnknownResourceError
     │   ├── UnknownProcessError
     │   ├── UnknownWorkflowError
@@ -20,6 +21,7 @@
     ├── UnsupportedByBackendError
     ├── TimedOutError                 a wait ended before what it waited for
     ├── NondeterminismError           replayed code does not decide what the history holds
+    │   └── OtherReleaseError         because another release of the code has decided it
     ├── StalledError                  a decision after which nothing can move its process
     ├── BlockedDecisionError          replayed code holds its thread up
     ├── ForbiddenInWorkflowError      replayed code does what only an activity may
@@ -67,6 +69,10 @@ class UnseenEventsError(InvalidDecisionError):
 
     The process is decided again with them at once.
     """
+
+
+class UnregisteredNameError(InvalidDecisionError):
+    """A decision names an activity or workflow that nobody has registered yet. Nothing was written; its deployment may follow."""
 
 
 class UnknownResourceError(PyworkflowError, LookupError):
@@ -195,6 +201,10 @@ class NondeterminismError(PyworkflowError):
 
     def __str__(self) -> str:
         return f"process {self.process_id!r}: {self.comparison}"
+
+
+class OtherReleaseError(NondeterminismError):
+    """The history was decided by a release with changes (`ReplayWorkflow.patched`) that this code does not have. That release can go on."""
 
 
 class StalledError(PyworkflowError):

@@ -383,6 +383,7 @@ class Backend(Observable, ABC):
         Raises:
             StaleTaskError: The lease ended, or the task was completed before.
             InvalidDecisionError: A decision cannot apply; the error names it and the task stays open.
+            UnregisteredNameError: It names an activity or workflow that is not registered, which may be deployed later; likewise.
             UnseenEventsError: The last decision closes the process, which has events that the decider has not seen. The task is
                 over and the process is decided again.
         """
@@ -415,10 +416,16 @@ class Backend(Observable, ABC):
         """
         raise self._unsupported("extend_leases")
 
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+    def release_tasks(
+        self, tasks: Sequence[ActivityTask | DecisionTask], *, unseen: bool = False
+    ) -> None:
         """Give tasks back, so that another worker has them at once. Those that are no longer held are passed over.
 
         An ``at_most_once`` activity is timed out instead. A decision becomes a suspect: see `Poll.idle`.
+
+        Args:
+            tasks: The tasks.
+            unseen: Whether no users' code has run for them: then they wait as if they had never been handed out.
         """
         raise self._unsupported("release_tasks")
 

@@ -60,7 +60,9 @@ def completion(done: Completion) -> Work:
         reason = check_text(outcome.reason, "reason") or "the decider failed"
         details = _details(outcome.details)
         return Planned(
-            lambda unit: claims.fail_decision(unit, key, token, reason, details, park=outcome.park),
+            lambda unit: claims.fail_decision(
+                unit, key, token, reason, details, park=outcome.park, waits=outcome.waits
+            ),
             Touches(keys=(key,)),
         )
     if isinstance(outcome, ActivityResult):

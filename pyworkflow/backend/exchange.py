@@ -35,11 +35,13 @@ class FailedDecision(Struct, frozen=True):
         reason: One line.
         details: More, for example a traceback.
         park: Whether to park the process at once, because asking the same code again cannot help.
+        waits: Whether the process waits for a deployment: it is decided again after a delay, however often, and that is not counted.
     """
 
     reason: str
     details: Json = None
     park: bool = False
+    waits: bool = False
 
 
 class Completion(Struct, frozen=True):

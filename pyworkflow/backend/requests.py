@@ -204,11 +204,11 @@ def extension(task: ActivityTask | DecisionTask, lease: float | None) -> Work:
     )
 
 
-def release(task: ActivityTask | DecisionTask) -> Work:
+def release(task: ActivityTask | DecisionTask, *, unseen: bool) -> Work:
     """Return the work that gives a task back."""
     if isinstance(task, DecisionTask):
-        return _release_decision(*decision_lease(task))
-    return _release_activity(*activity_lease(task))
+        return _release_decision(*decision_lease(task), unseen=unseen)
+    return _release_activity(*activity_lease(task), unseen=unseen)
 
 
 def give_back(claim: ActivityClaim | DecisionClaim) -> Work:

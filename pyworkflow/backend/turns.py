@@ -263,10 +263,12 @@ class Turns(Transactions):
         works: list[Work] = [requests.extension(task, lease) for task in tasks]
         return [result is True for result in self._write(works)]
 
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+    def release_tasks(
+        self, tasks: Sequence[ActivityTask | DecisionTask], *, unseen: bool = False
+    ) -> None:
         """Give tasks back."""
         if tasks:
-            self._write([requests.release(task) for task in tasks])
+            self._write([requests.release(task, unseen=unseen) for task in tasks])
 
 
 def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:

@@ -179,8 +179,10 @@ class Wrapper(Backend):
     ) -> list[bool]:
         return self.backend.extend_leases(tasks, lease)
 
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
-        self.backend.release_tasks(tasks)
+    def release_tasks(
+        self, tasks: Sequence[ActivityTask | DecisionTask], *, unseen: bool = False
+    ) -> None:
+        self.backend.release_tasks(tasks, unseen=unseen)
 
     def wake(self) -> None:
         self.backend.wake()

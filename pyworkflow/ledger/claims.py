@@ -23,6 +23,7 @@ from pyworkflow.ledger.rows import (
     MAX_LOST,
     NEVER,
     PARKED,
+    PROMPT_WAITS,
     SCHEDULED,
     STARTED,
     ActivityRow,
@@ -143,7 +144,7 @@ def _hand_decision(unit: Unit, process: ProcessRow, row: DecisionRow, wish: Wish
     started = DecisionStartedEvent(identity=wish.identity, datetime=unit.time_for(process))
     row.started_seq = unit.append(process, started)
     unit.changed(row)
-    attempt = process.failures + row.lost + row.suspect + 1
+    attempt = process.failures + row.waits + row.lost + row.suspect + 1
     return DecisionClaim(process, row.started_seq, row.token, attempt, row.suspect)
 
 
@@ -248,20 +249,42 @@ def extend_decision(unit: Unit, key: int, token: str, lease: float | None) -> bo
 
 
 def fail_decision(
-    unit: Unit, key: int, token: str, reason: str, details: Json, *, park: bool = False
+    unit: Unit,
+    key: int,
+    token: str,
+    reason: str,
+    details: Json,
+    *,
+    park: bool = False,
+    waits: bool = False,
 ) -> None:
     """Record that a decider failed; it is decided again later, or parked: after `MAX_FAILURES` in a row, or at once.
+
+    Args:
+        unit: The transaction.
+        key: The process.
+        token: Of the lease.
+        reason: Why, in a line.
+        details: More.
+        park: Whether to park the process at once.
+        waits: Whether it waits for a deployment, which counts towards nothing.
 
     Raises:
         StaleDecisionTaskError: The lease has ended.
     """
     process, row = held_decision(unit, key, token)
     event = DecisionFailedEvent(reason, details, datetime=unit.time_for(process))
-    process.failures = MAX_FAILURES if park else process.failures + 1
+    if waits:
+        # Soon at first: while a deployment rolls, the next worker may be of the other release.
+        row.waits += 1
+        doublings = max(0, row.waits - PROMPT_WAITS)
+    else:
+        process.failures = MAX_FAILURES if park else process.failures + 1
+        doublings = process.failures - 1
     # Its worker has lived to say so.
     row.suspect, row.lost = False, 0
-    backoff = FIRST_BACKOFF * 2 ** min(process.failures - 1, 16)
-    _decide_again(unit, process, row, event, min(backoff, LONGEST_BACKOFF), reason)
+    backoff = min(FIRST_BACKOFF * 2 ** min(doublings, 16), LONGEST_BACKOFF)
+    _decide_again(unit, process, row, event, backoff, reason)
 
 
 def release_decision(unit: Unit, key: int, token: str, *, unseen: bool = False) -> None:

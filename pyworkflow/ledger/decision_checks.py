@@ -21,7 +21,12 @@ from pyworkflow.decision import (
     StartChildProcess,
     Timer,
 )
-from pyworkflow.errors import InvalidDecisionError, InvalidRequestError, PyworkflowError
+from pyworkflow.errors import (
+    InvalidDecisionError,
+    InvalidRequestError,
+    PyworkflowError,
+    UnregisteredNameError,
+)
 from pyworkflow.failure import repr_of
 from pyworkflow.ledger.rows import (
     MAX_DECISIONS,
@@ -35,6 +40,8 @@ from pyworkflow.ledger.rows import (
 )
 from pyworkflow.ledger.unit import Unit
 from pyworkflow.values import check_fields, check_name, check_payload, check_seconds, check_tags
+
+NOT_REGISTERED = "is not registered: start a worker that has it, or correct the name"
 
 
 class Checked(Struct, frozen=True, gc=False):
@@ -96,6 +103,7 @@ def check_decisions(
 
     Raises:
         InvalidDecisionError: One of them cannot apply; it is named.
+        UnregisteredNameError: One of them names what nobody has registered yet.
     """
     if len(decisions) > MAX_DECISIONS:
         raise InvalidDecisionError("decisions", f"{len(decisions)}, {MAX_DECISIONS} at most")
@@ -116,7 +124,12 @@ def check_decisions(
             checked.append(rule(state, decision))
         except PyworkflowError as error:
             what = f"decision {index + 1}, {decision.type}"
-            raise InvalidDecisionError(what, str(error)) from error
+            kind = (
+                UnregisteredNameError
+                if isinstance(error, UnregisteredNameError)
+                else InvalidDecisionError
+            )
+            raise kind(what, str(error)) from error
     if opens := state.opens():
         if process.opened + opens > MAX_OPEN:
             raise InvalidDecisionError(
@@ -133,7 +146,7 @@ def check_decisions(
 def _check_schedule(state: _Check, decision: ScheduleActivity) -> Checked:
     kind = state.unit.activity_type(check_name(decision.activity, "activity"))
     if kind is None:
-        raise InvalidRequestError(f"activity {decision.activity!r}", "is not registered")
+        raise UnregisteredNameError(f"activity {decision.activity!r}", NOT_REGISTERED)
     _check_new_activity(state, decision.id)
     if decision.category is not None:
         check_name(decision.category, "category")
@@ -199,7 +212,7 @@ def _check_cancel_timer(state: _Check, decision: CancelTimer) -> Checked:
 def _check_child(state: _Check, decision: StartChildProcess) -> Checked:
     child = decision.process
     if state.unit.workflow(check_name(child.workflow, "workflow")) is None:
-        raise InvalidRequestError(f"workflow {child.workflow!r}", "is not registered")
+        raise UnregisteredNameError(f"workflow {child.workflow!r}", NOT_REGISTERED)
     check_name(child.id, "process id")
     check_tags(child.tags)
     if decision.child_policy not in ChildPolicy.ALL:
@@ -245,7 +258,7 @@ def _check_fail(state: _Check, decision: FailProcess) -> Checked:
 def _check_continue(state: _Check, decision: ContinueProcess) -> Checked:
     name = decision.workflow or state.process.workflow
     if state.unit.workflow(check_name(name, "workflow")) is None:
-        raise InvalidRequestError(f"workflow {name!r}", "is not registered")
+        raise UnregisteredNameError(f"workflow {name!r}", NOT_REGISTERED)
     if decision.tags is not None:
         check_tags(decision.tags)
     if decision.input is UNSET:

@@ -99,6 +99,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
         reason: Why the last decider failed, or why the process is parked.
         suspect: Whether its last holder was lost: it is handed out alone, see ``docs/architecture/isolation.md``.
         lost: Holders that were lost while they held nothing else.
+        waits: How often it was put off until a deployment brings what it needs.
     """
 
     key: int
@@ -115,6 +116,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
     reason: str | None = None
     suspect: bool = False
     lost: int = 0
+    waits: int = 0
 
 
 class ActivityRow(Struct, kw_only=True, gc=False):
@@ -246,6 +248,9 @@ MAX_OPEN = 50_000
 
 MAX_EVENTS = 50_000
 """Events of one history before signals and decisions that open something are refused."""
+
+PROMPT_WAITS = 10
+"""How often a decision that waits for a deployment is handed out after the first backoff, before the delay grows."""
 
 FIRST_BACKOFF = SECOND
 """Delay before a failed decision is handed out again; it doubles with each failure."""

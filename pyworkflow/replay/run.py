@@ -16,7 +16,7 @@ from pyworkflow.decision import (
     StartChildProcess,
     Timer,
 )
-from pyworkflow.errors import NondeterminismError, PyworkflowError
+from pyworkflow.errors import NondeterminismError, OtherReleaseError, PyworkflowError
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -80,6 +80,7 @@ class Run(Requests):
         self._known: Sequence[Decision] | None = None
         self._main: asyncio.Task[Any] | None = None
         self._patches: dict[str, bool] = {}
+        self._recorded_patches: set[str] = set()
         self._cancel_requested = False
         self._cancel_details: Json = None
         self._unrecorded: list[Decision] | None = None
@@ -157,6 +158,9 @@ class Run(Requests):
 
     def _compare(self, recorded: list[Decision]) -> None:
         payloads = self.workflow.compare_payloads
+        self._recorded_patches.update(
+            d.details for d in recorded if isinstance(d, RecordMarker) and d.name == PATCHED
+        )
         if differ(recorded, self._made, payloads):
             raise self._mismatch_with(recorded, self._made)
 
@@ -172,6 +176,11 @@ class Run(Requests):
             places,
             self.workflow.compare_payloads,
         )
+        if changes := sorted(self._recorded_patches - self._patches.keys()):
+            release = f"another release has decided it, with changes that this code lacks: {', '.join(changes)}"
+            return OtherReleaseError(
+                self.process.id, f"{release}; a worker of that release goes on\n{shown}"
+            )
         return NondeterminismError(self.process.id, shown)
 
     # -- events --------------------------------------------------------------------------------------------------------------------

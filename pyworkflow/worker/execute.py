@@ -9,7 +9,14 @@ from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity, running
 from pyworkflow.backend.base import FailedDecision
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import PayloadError, PyworkflowError, StalledError
+from pyworkflow.errors import (
+    OtherReleaseError,
+    PayloadError,
+    PyworkflowError,
+    StalledError,
+    UnknownWorkflowError,
+    UnregisteredNameError,
+)
 from pyworkflow.failure import describe, repr_of, text_of
 from pyworkflow.manager import Manager
 from pyworkflow.result import (
@@ -22,6 +29,9 @@ from pyworkflow.result import (
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
 from pyworkflow.workflow import decisions_of
+
+AWAITS_DEPLOYMENT = (OtherReleaseError, UnknownWorkflowError, UnregisteredNameError)
+"""What ends when a program is deployed that has the code. It is no failure of the process."""
 
 _PLAIN = frozenset((type(None), bool, int, float, str, list, dict, ActivityCompleted))
 """What is returned most, and awaited never."""
@@ -134,6 +144,15 @@ def _details(details: Json) -> Json:
     return details
 
 
+def failed_decision(error: PyworkflowError) -> FailedDecision:
+    """Return what is recorded of a decision that was refused, by its workflow or by the backend."""
+    return FailedDecision(
+        describe(error).reason,
+        park=isinstance(error, StalledError),
+        waits=isinstance(error, AWAITS_DEPLOYMENT),
+    )
+
+
 def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecision:
     """Ask the workflow of a task; return its decisions, or how it failed.
 
@@ -143,10 +162,8 @@ def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecis
     try:
         workflow = manager.workflow_for_task(task)
         return decisions_of(workflow.decide(task.process), task.process)
-    except StalledError as error:
-        return FailedDecision(str(error), park=True)
     except PyworkflowError as error:
-        return FailedDecision(describe(error).reason)
+        return failed_decision(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit in a decider is no reason to end the worker

@@ -24,7 +24,7 @@ def own_tasks(manager: Manager, keeper: LeaseKeeper, tasks: Sequence[Task]) -> l
             len(foreign),
             ", ".join(sorted({_name(task) for task in foreign})),
         )
-        keeper.give_back(foreign)
+        keeper.give_back(foreign, unseen=True)
     return own
 
 

@@ -105,11 +105,11 @@ class LeaseKeeper:
             if self.active:
                 self._backend.extend_leases(tasks, None)
 
-    def give_back(self, tasks: Sequence[Task]) -> None:
-        """Let another worker have tasks at once."""
+    def give_back(self, tasks: Sequence[Task], *, unseen: bool = False) -> None:
+        """Let another worker have tasks at once; see `Backend.release_tasks`."""
         self.let_go(*tasks)
         if self.active:
-            self._backend.release_tasks(tasks)
+            self._backend.release_tasks(tasks, unseen=unseen)
 
     def close(self) -> None:
         """Stop, and give back what is still held."""

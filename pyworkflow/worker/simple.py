@@ -19,7 +19,7 @@ from pyworkflow.ids import new_id
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.worker.execute import decide, execute
+from pyworkflow.worker.execute import decide, execute, failed_decision
 from pyworkflow.worker.foreign import own_tasks
 from pyworkflow.worker.keeper import LeaseKeeper
 
@@ -170,7 +170,7 @@ class DecisionWorker(SimpleWorker):
         if isinstance(error, UnseenEventsError):
             return
         if isinstance(error, InvalidRequestError):
-            outcome = FailedDecision(str(error))
+            outcome = failed_decision(error)
             error = self.manager.backend.turn([Completion(task, outcome)]).errors[0]
         if error is not None:
             raise error

@@ -24,7 +24,7 @@ from pyworkflow.ids import new_id
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.worker.execute import decide
+from pyworkflow.worker.execute import decide, failed_decision
 from pyworkflow.worker.foreign import own_tasks
 from pyworkflow.worker.keeper import LeaseKeeper
 from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
@@ -337,7 +337,7 @@ class Worker:
         task, outcome = completion.task, completion.outcome
         if isinstance(refused, InvalidRequestError) and not isinstance(refused, UnseenEventsError):
             answer = (
-                FailedDecision(str(refused))
+                failed_decision(refused)
                 if isinstance(task, DecisionTask)
                 else ActivityFailed(str(refused), None, type(refused).__name__)
             )

@@ -20,6 +20,7 @@ from pyworkflow.result import ProcessCompleted
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.worker import ActivityWorker, DecisionWorker, Worker
 from pyworkflow.workflow import Decidable, DefaultWorkflow
+from tests.integration.deployment_program import STEPS, replay
 from tests.local_backends import LOCAL, local_backend
 
 
@@ -206,3 +207,34 @@ def test_what_nobody_has_waits_and_is_done_by_its_deployment(backend: Backend) -
         assert (waiting.state, waiting.attempt) == ("scheduled", 1)
         with working(Manager(backend, activities=[double])):
             assert backend.wait_for_process("p", 60).result == ProcessCompleted(8)
+
+
+def test_what_is_deployed_later_is_waited_for_without_a_failure(backend: Backend) -> None:
+    early = Manager(backend, [NamedWorkflow], [write])
+    early.start_process(Process(NamedWorkflow, "p", ["double", 4]))
+    with working(early):
+        while not (waiting := backend.pending("p"))[0].details:
+            time.sleep(0.001)
+        assert "activity 'double': is not registered" in str(waiting[0].details)
+        with working(Manager(backend, activities=[double])):
+            assert backend.wait_for_process("p", 60).result == ProcessCompleted(8)
+
+
+def test_replayed_code_leaves_to_another_release_what_that_has_decided() -> None:
+    clock = FakeClock()
+    backend = MemoryBackend(clock)
+    old, new = (Manager(backend, [replay("R", of, STEPS[of])]) for of in ("old", "new"))
+    backend.start_process(Process("R", "p", 7))
+    assert DecisionWorker(new).step()
+    assert ActivityWorker(new).step()
+    assert DecisionWorker(new).step()
+    assert ActivityWorker(new).step()
+
+    for _ in range(30):
+        assert DecisionWorker(old).step()
+        [waiting] = backend.pending("p")
+        assert "changes that this code lacks: ship" in str(waiting.details)
+        clock.advance(60)
+
+    assert DecisionWorker(new).step()
+    assert backend.process_by_id("p").result == ProcessCompleted([7, "new"])

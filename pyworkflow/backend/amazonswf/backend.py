@@ -408,7 +408,9 @@ class AmazonSWFBackend(Backend):
         self._check_open()
         self._complete(Completion(task, FailedDecision(reason, details)))
 
-    def release_tasks(self, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
+    def release_tasks(
+        self, tasks: Sequence[ActivityTask | DecisionTask], *, unseen: bool = False
+    ) -> None:
         self._check_open()
         for task in tasks:
             self._give_back(task)

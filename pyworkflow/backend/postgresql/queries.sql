@@ -294,13 +294,15 @@ where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
 order by d.deadline limit %(limit)s for no key update of d, p skip locked;
 -- name: put_decisions
 insert into {schema}.decision_task (key, domain, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity,
-       reason, suspect, lost)
-select key, %(domain)s, name, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason, suspect, lost
+       reason, suspect, lost, waits)
+select key, %(domain)s, name, category, ready, state, token, deadline, "limit", started_seq, pending, identity, reason, suspect, lost, waits
 from json_to_recordset(%(rows)s::json) as x (key bigint, name text, category text, ready bigint, state text, token text, deadline bigint,
-     "limit" bigint, started_seq integer, pending boolean, identity text, reason text, suspect boolean, lost integer)
+     "limit" bigint, started_seq integer, pending boolean, identity text, reason text, suspect boolean, lost integer,
+     waits integer)
 on conflict (key) do update set category = excluded.category, ready = excluded.ready, state = excluded.state, token = excluded.token,
     deadline = excluded.deadline, lease_limit = excluded.lease_limit, started_seq = excluded.started_seq, pending = excluded.pending,
-    identity = excluded.identity, reason = excluded.reason, suspect = excluded.suspect, lost = excluded.lost;
+    identity = excluded.identity, reason = excluded.reason, suspect = excluded.suspect, lost = excluded.lost,
+    waits = excluded.waits;
 -- name: drop_decisions
 delete from {schema}.decision_task where key = any(%(keys)s::bigint[]);
 

@@ -18,7 +18,7 @@ PROCESS = (
 )  # fmt: skip
 DECISION = (
     "key", "name", "category", "ready", "state", "token", "deadline", "lease_limit", "started_seq",
-    "pending", "identity", "reason", "suspect", "lost",
+    "pending", "identity", "reason", "suspect", "lost", "waits",
 )  # fmt: skip
 ACTIVITY = (
     "number", "key", "id", "name", "category", "input", "scheduled_timeout", "execution_timeout",

@@ -162,10 +162,10 @@ where cursor > ? order by cursor limit ?;
 select coalesce(max(cursor), 0) from event;
 
 -- name: get_decision
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost, waits
 from decision_task where key = ?;
 -- name: decisions_ready
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost, waits
 from decision_task where state = 'scheduled' and not suspect and category = ? and name = ? and ready <= ? order by ready, key limit ?;
 -- name: decisions_ready_since
 -- For each name, since when its oldest task is ready, or will be.
@@ -180,7 +180,7 @@ with recursive waiting (name) as (
     from waiting where name is not null)
 select name from waiting where name is not null;
 -- name: suspect_decisions_ready
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost, waits
 from decision_task where state = 'scheduled' and suspect and category = ? and name = ? and ready <= ? order by ready, key limit ?;
 -- name: suspect_decisions_ready_since
 select value, (select min(ready) from decision_task where state = 'scheduled' and suspect and category = :category and name = value)
@@ -193,12 +193,12 @@ with recursive waiting (name) as (
     from waiting where name is not null)
 select name from waiting where name is not null;
 -- name: decisions_due
-select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost
+select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost, waits
 from decision_task where state = 'started' and deadline <= ? order by deadline limit ?;
 -- name: put_decision
 insert or replace into decision_task (key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason,
-       suspect, lost)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+       suspect, lost, waits)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: drop_decision
 delete from decision_task where key = ?;
 

@@ -77,7 +77,7 @@ def decision_from(values: Values) -> DecisionRow:
     """Return a decision from the columns in the order of ``put_decision``."""
     (
         key, name, category, ready, state, token, deadline, limit, started, pending, identity, reason,
-        suspect, lost,
+        suspect, lost, waits,
     ) = values  # fmt: skip
     return DecisionRow(
         key=key,
@@ -94,6 +94,7 @@ def decision_from(values: Values) -> DecisionRow:
         reason=reason,
         suspect=bool(suspect),
         lost=lost,
+        waits=waits,
     )
 
 
@@ -102,6 +103,7 @@ def decision_values(row: DecisionRow) -> Values:
     return (
         row.key, row.name, row.category, row.ready, row.state, row.token, row.deadline, row.limit,
         row.started_seq, row.pending, row.identity, row.reason, row.suspect, row.lost,
+        row.waits,
     )  # fmt: skip
 
 

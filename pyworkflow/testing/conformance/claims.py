@@ -1,10 +1,19 @@
 """Claims: a poll carries the names of what its worker has, and gets tasks of these only."""
 
+from datetime import timedelta
+
 import pytest
 
-from pyworkflow.backend.base import Backend, Capability, Completion, Poll
-from pyworkflow.decision import CompleteProcess, ScheduleActivity
-from pyworkflow.errors import InvalidRequestError
+from pyworkflow.backend.base import Backend, Capability, Completion, FailedDecision, Poll
+from pyworkflow.decision import (
+    CompleteProcess,
+    ContinueProcess,
+    Decision,
+    ScheduleActivity,
+    StartChildProcess,
+)
+from pyworkflow.errors import InvalidRequestError, UnregisteredNameError
+from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.testing.clock import FakeClock
@@ -163,3 +172,54 @@ class Claims(Contract):
     def test_a_name_that_cannot_be_one_is_refused(self, backend: Backend) -> None:
         with pytest.raises(InvalidRequestError):
             backend.turn(polls=[Poll(ActivityTask, names=("",))])
+
+    @pytest.mark.parametrize(
+        "decision",
+        [
+            ScheduleActivity("later"),
+            StartChildProcess(Process("later", id="kid")),
+            ContinueProcess(workflow="later"),
+        ],
+        ids=lambda decision: decision.type,
+    )
+    def test_what_nobody_has_registered_yet_is_waited_for(
+        self, backend: Backend, clock: FakeClock, decision: Decision
+    ) -> None:
+        self.requires(backend, Capability.CLOCK, Capability.PARKING, Capability.ATOMIC)
+        process_id = self.start(backend)
+
+        for number in range(30):
+            clock.advance(60)
+            task = self.decision(backend)
+            assert task.attempt == number + 1
+            with pytest.raises(UnregisteredNameError, match="'later': is not registered"):
+                backend.complete_decision_task(task, decision)
+            failed = FailedDecision("later is not registered", waits=True)
+            assert backend.turn([Completion(task, failed)]).errors == [None]
+            [waiting] = backend.pending(process_id)
+            assert (waiting.state, waiting.details) == ("delayed", "later is not registered")
+            assert waiting.until is not None
+            assert waiting.until - clock.datetime() <= timedelta(seconds=60)
+
+        assert backend.processes(parked=True) == []
+        backend.register_activity("later")
+        backend.register_workflow("later")
+        clock.advance(60)
+        self.decide(backend, decision)
+
+    def test_a_deployment_that_rolls_is_looked_for_every_second(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.CLOCK, Capability.PARKING, Capability.LEASES)
+        self.start(backend)
+
+        for _ in range(10):
+            failed = Completion(self.decision(backend), FailedDecision("another", waits=True))
+            backend.turn([failed])
+            assert backend.poll_decision_task() is None
+            clock.advance(1)
+
+        failure = Completion(self.decision(backend), FailedDecision("broken"))
+        backend.turn([failure])
+        clock.advance(1)
+        assert self.decision(backend).attempt == 12

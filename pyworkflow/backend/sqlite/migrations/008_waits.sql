@@ -1,0 +1,2 @@
+-- How often a decision was put off until a deployment brings what it needs.
+alter table decision_task add column waits integer not null default 0;

@@ -23,11 +23,13 @@
     ├── NondeterminismError           replayed code does not decide what the history holds
     │   └── OtherReleaseError         because another release of the code has decided it
     ├── StalledError                  a decision after which nothing can move its process
+    ├── ReentrantCallError            a call from within another one of the same thread, such as by a signal handler
     ├── BlockedDecisionError          replayed code holds its thread up
     ├── ForbiddenInWorkflowError      replayed code does what only an activity may
     └── BackendUnavailableError       the store cannot be reached, read or written now
         ├── BackendFullError          no space left for the store
         ├── BackendReadOnlyError      the store cannot be written
+        ├── BackendReplacedError      the store's file is not the one that was opened
         └── BackendVersionError       the store was written by a newer pyworkflow, or is none at all
 
 Outcomes of activities (`ActivityFailed` and its family) are results, not errors of this tree, even where they may be raised.
@@ -211,6 +213,13 @@ class StalledError(PyworkflowError):
     """A decision leaves its process open with nothing that could move it. Its process is parked at once, until its code is repaired."""
 
 
+class ReentrantCallError(PyworkflowError, RuntimeError):
+    """A signal handler or a finalizer has called a backend while its own thread was in the middle of a call. Nothing was changed.
+
+    Let the handler set a flag, or put what is to be done into a queue, and call later.
+    """
+
+
 class BlockedDecisionError(PyworkflowError):
     """Replayed code did not come back to its event loop in time; nobody waits for it any more."""
 
@@ -229,6 +238,13 @@ class BackendFullError(BackendUnavailableError):
 
 class BackendReadOnlyError(BackendUnavailableError):
     """The store cannot be written."""
+
+
+class BackendReplacedError(BackendUnavailableError):
+    """The file of the store was deleted, replaced or truncated while it was open, or a fork has left it to the parent.
+
+    The backend object is of no more use: open the store again.
+    """
 
 
 class BackendVersionError(BackendUnavailableError):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pyworkflow.codec import decode
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PayloadError
+from pyworkflow.forks import ForkAware, watch_forks
 from pyworkflow.ids import new_id
 from pyworkflow.values import MAX_PAYLOAD
 
@@ -92,7 +93,7 @@ class FolderStore:
                 )
 
 
-class S3Store:
+class S3Store(ForkAware):
     """Keeps blobs in a bucket of Amazon S3, or of anything that speaks its protocol.
 
     Args:
@@ -107,6 +108,12 @@ class S3Store:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._client = client
+        watch_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Leave the client's connections to the parent: it makes others when it is called."""
+        if self._client is not None and not callable(self._client):
+            self._client.close()
 
     def _call(self, name: str, **given: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError

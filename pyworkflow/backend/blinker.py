@@ -30,6 +30,7 @@ from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import ActivityAttemptEvent, ActivityEvent, DecisionEvent
+from pyworkflow.forks import ForkAware, watch_forks
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -37,7 +38,7 @@ from pyworkflow.task import ActivityTask, DecisionTask
 log = logging.getLogger("pyworkflow.blinker")
 
 
-class BlinkerBackend(Wrapper):
+class BlinkerBackend(Wrapper, ForkAware):
     """Sends blinker signals for what happens in another backend.
 
     Every signal has the keyword ``process_id``; its own keywords are in the guide. A receiver that raises is logged, and disturbs nobody.
@@ -82,6 +83,14 @@ class BlinkerBackend(Wrapper):
         if Capability.FEED in backend.capabilities:
             backend.observe(self.tell)
         else:
+            self._shown = calls.Shown()
+        watch_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Replace what threads share: completions that were under way are the parent's."""
+        self._lock = Lock()
+        self._announced = {}
+        if self._shown is not None:
             self._shown = calls.Shown()
 
     def tell(self, entries: list[FeedEntry]) -> None:

@@ -1,13 +1,14 @@
 """Group commit: what many threads ask for at the same time goes into one transaction."""
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import contextmanager
-from threading import Lock
+from contextlib import contextmanager, suppress
+from threading import Lock, RLock, local
 from typing import Any
 
+from pyworkflow.backend.reentry import once
 from pyworkflow.backend.touches import Planned, Ready
 from pyworkflow.backend.unit import Work
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendUnavailableError, ReentrantCallError
 
 
 class Submission:
@@ -51,11 +52,20 @@ class Rider(Submission):
     def call(self) -> None:
         """Wake its thread: its works are done, or it had better look for itself. Called under the lock of the group."""
         if self._called.locked():
-            self._called.release()
+            # A signal handler may have woken it in between.
+            with suppress(RuntimeError):
+                self._called.release()
 
     def sleep(self, seconds: float) -> None:
         """Sleep until called, but not for long."""
         self._called.acquire(timeout=seconds)
+
+
+class _Own(local):
+    """What belongs to one thread: a lock that it has during its call."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
 
 
 class GroupCommit:
@@ -72,12 +82,21 @@ class GroupCommit:
         self._queue: list[Submission] = []
         self._riders: list[Rider] = []
         self._taken: list[Rider] = []
-        self._lock = Lock()
+        # Signal handlers may wake riders at any moment.
+        self._lock = RLock()
+        self._own = _Own()
         self._busy = False
 
     def submit(self, works: Sequence[Work]) -> list[Any]:
-        """Have works committed; return their results."""
-        submission = Submission(works)
+        """Have works committed; return their results.
+
+        Raises:
+            ReentrantCallError: This thread is in the middle of another call.
+        """
+        with once(self._own.lock):
+            return self._submit(Submission(works))
+
+    def _submit(self, submission: Submission) -> list[Any]:
         with self._lock:
             self._queue.append(submission)
             waits, self._busy = self._busy, True
@@ -128,11 +147,12 @@ class GroupCommit:
         except Exception as error:
             # Each of the threads raises it.
             for submission in group:
-                submission.error = error
+                theirs = submission is leader or not isinstance(error, ReentrantCallError)
+                submission.error = error if theirs else _stopped()
         except BaseException:
             # The others were not interrupted.
             for submission in group:
-                submission.error = BackendUnavailableError("the thread that committed was stopped")
+                submission.error = _stopped()
             raise
         finally:
             with self._lock:
@@ -173,3 +193,7 @@ class GroupCommit:
                 self._queue.remove(submission)
                 if submission.leads:
                     self._hand_over()
+
+
+def _stopped() -> BackendUnavailableError:
+    return BackendUnavailableError("the thread that committed was stopped")

@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from threading import Lock
+from threading import RLock
 
 from msgspec import structs
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.reading import read_events
+from pyworkflow.backend.reentry import once
 from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.event import DecisionStartedEvent, Event
 from pyworkflow.history import History
@@ -77,14 +78,14 @@ class HistoryCache:
     """Histories as far as they were read or written here: they only grow, so only what others wrote has to be read again."""
 
     def __init__(self, limit: int = MAX_EVENTS) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._known: OrderedDict[int, _Known] = OrderedDict()
         self._limit = limit
         self._events = 0
 
     def wrote(self, batches: Mapping[int, Batch]) -> None:
         """Take over committed events of processes that are known up to there, or were handed to a decider as they began."""
-        with self._lock:
+        with once(self._lock):
             for key, batch in batches.items():
                 known = self._known.get(key)
                 if known is None and batch.input is not None and _handed_out(batch):
@@ -97,7 +98,7 @@ class HistoryCache:
 
     def known(self, key: int, length: int) -> tuple[History, bytes] | None:
         """Return the first events of a history and the input, None where something would have to be read."""
-        with self._lock:
+        with once(self._lock):
             known = self._known.get(key)
             if known is None or known.length < length or known.input is None:
                 return None
@@ -107,7 +108,7 @@ class HistoryCache:
 
     def shown(self, key: int, process: Process) -> None:
         """Remember what a decider is shown, for `foresee`."""
-        with self._lock:
+        with once(self._lock):
             if (known := self._known.get(key)) is not None:
                 known.process = process
 
@@ -119,7 +120,7 @@ class HistoryCache:
             activity_id: The activity.
             happens: Makes the events that follow of the activity's execution.
         """
-        with self._lock:
+        with once(self._lock):
             known = self._known.get(key)
             if known is None or known.process is None or known.input is None:
                 return None
@@ -139,7 +140,7 @@ class HistoryCache:
 
     def upto(self, unit: StoredUnit, key: int, length: int) -> tuple[History, bytes]:
         """Return the first events of a history and the input, reading what is missing."""
-        with self._lock:
+        with once(self._lock):
             known = self._known.setdefault(key, _Known())
             self._known.move_to_end(key)
             history = known.decoded()

@@ -1,7 +1,7 @@
 """The memory backend: the ledger over dicts, thread-safe, with a clock that tests can set. Everything is gone with the object."""
 
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 from pyworkflow.backend.base import Capability
@@ -9,16 +9,18 @@ from pyworkflow.backend.group import Submission
 from pyworkflow.backend.memory_tables import Tables
 from pyworkflow.backend.memory_unit import MemoryUnit
 from pyworkflow.backend.reading import feed_entries
+from pyworkflow.backend.reentry import once
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import Clock, SystemClock
 from pyworkflow.errors import InvalidRequestError
+from pyworkflow.forks import watch_forks
 
 T = TypeVar("T")
 
 
 class MemoryBackend(StoredBackend):
-    """Keeps processes in this OS process's memory.
+    """Keeps processes in this OS process's memory. A forked child goes on with a copy.
 
     Args:
         clock: What to read the time from; the machine's clock if left out.
@@ -30,10 +32,11 @@ class MemoryBackend(StoredBackend):
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
         self._tables = Tables()
-        self._lock = Lock()
+        self._lock = RLock()
+        watch_forks(self)
 
     def _commit(self, group: Sequence[Submission]) -> None:
-        with self._lock:
+        with once(self._lock):
             unit = self._unit()
             try:
                 self._run(unit, group)
@@ -44,7 +47,7 @@ class MemoryBackend(StoredBackend):
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
         self._alive()
-        with self._lock:
+        with once(self._lock):
             unit = self._unit()
             try:
                 return work(unit)
@@ -54,6 +57,16 @@ class MemoryBackend(StoredBackend):
     def _moment(self) -> int:
         # The wall clock may be set back; the time of a store never is.
         return max(self._tables.time, self.clock.now())
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        super().after_fork_in_child()
+        self._lock = RLock()
 
     def _unit(self) -> MemoryUnit:
         self._tables.time = self._moment()

@@ -13,12 +13,13 @@ from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.backend.wakeups import Wakeups
 from pyworkflow.clock import SECOND, Clock
 from pyworkflow.errors import BackendUnavailableError, PyworkflowError
+from pyworkflow.forks import ForkAware
 from pyworkflow.ledger.sweep import sweep
 
 T = TypeVar("T")
 
 
-class Transactions(Backend):
+class Transactions(Backend, ForkAware):
     """A backend whose calls are works that run in transactions of a store.
 
     Args:
@@ -38,6 +39,10 @@ class Transactions(Backend):
         self._untold: deque[list[FeedEntry]] = deque()
         self._telling = RLock()
         self._group = GroupCommit(self._commit)
+
+    def after_fork_in_child(self) -> None:
+        """Replace what threads share."""
+        self._begin()
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 

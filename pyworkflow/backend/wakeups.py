@@ -1,7 +1,7 @@
 """How idle threads wait for work without asking for it again and again."""
 
 import time
-from threading import Condition, Lock
+from threading import Condition, RLock
 
 
 class Wakeups:
@@ -14,7 +14,8 @@ class Wakeups:
     """Seconds after which a sleeper looks anyway."""
 
     def __init__(self) -> None:
-        lock = Lock()
+        # Signal handlers may wake sleepers at any moment.
+        lock = RLock()
         self._any = Condition(lock)
         self._end = Condition(lock)
         self._commits = 0

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
 
+from pyworkflow.forks import ForkAware, watch_forks
 from pyworkflow.history import History
 from pyworkflow.replay.run import Run
 
@@ -14,7 +15,7 @@ MAX_EVENTS = 500_000
 """Events in the histories of those, all together."""
 
 
-class RunCache:
+class RunCache(ForkAware):
     """The runs that were decided last. One that is taken out belongs to whoever took it, so no two threads ever drive the same.
 
     Args:
@@ -29,6 +30,11 @@ class RunCache:
         self._runs: OrderedDict[Hashable, Run] = OrderedDict()
         self._events = 0
         self._dropped: list[Run] = []
+        watch_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Replace the lock, which a thread of the parent may hold."""
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._runs)

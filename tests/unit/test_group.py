@@ -1,11 +1,13 @@
 """Group commit: one thread commits for those that have come meanwhile."""
 
+import signal
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from pyworkflow.backend.group import GroupCommit, Rider, Submission
+from pyworkflow.errors import ReentrantCallError
 
 
 def work(unit: object) -> None:
@@ -260,4 +262,68 @@ def test_who_committed_for_others_is_interrupted_alone() -> None:
         "BackendUnavailableError",
         "KeyboardInterrupt",
         "list",
+    ]
+
+
+@pytest.mark.parametrize("where", ["leading", "waiting"])
+def test_a_call_from_a_signal_handler_of_a_thread_that_calls_is_refused(where: str) -> None:
+    refused: list[BaseException] = []
+    others = threading.Event()
+
+    def on_signal(*_: object) -> None:
+        try:
+            grouped.submit([work])
+        except ReentrantCallError as error:
+            refused.append(error)
+        finally:
+            others.set()
+
+    def commit(group: list[Submission]) -> None:
+        if not refused:
+            signal.raise_signal(signal.SIGUSR1) if where == "leading" else others.wait(30)
+        for submission in group:
+            submission.results = ["done"]
+
+    grouped = GroupCommit(commit)
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        leader = threading.Thread(target=grouped.submit, args=([work],))
+        if where == "waiting":
+            leader.start()
+            interrupt = threading.Timer(0, interrupt_waiter, args=(grouped,))
+            interrupt.start()
+        assert grouped.submit([work]) == ["done"]
+        if where == "waiting":
+            leader.join(30)
+            interrupt.join(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert len(refused) == 1
+    assert grouped.submit([work]) == ["done"]
+
+
+def interrupt_waiter(grouped: GroupCommit) -> None:
+    while not grouped._queue:
+        threading.Event().wait(0.001)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+
+def test_an_error_that_a_signal_handler_raises_is_that_of_its_own_thread() -> None:
+    def commit(group: list[Submission]) -> None:
+        while len(grouped._queue) < 3 and len(group) == 1:
+            threading.Event().wait(0.001)
+        if len(group) > 1:
+            raise ReentrantCallError("by a handler")
+        group[0].results = ["done"]
+
+    grouped = GroupCommit(commit)
+
+    results = in_threads(4, lambda _: grouped.submit([work]))
+
+    assert results.count(["done"]) == 1
+    assert sorted(type(r).__name__ for r in results if r != ["done"]) == [
+        "BackendUnavailableError",
+        "BackendUnavailableError",
+        "ReentrantCallError",
     ]

@@ -38,6 +38,7 @@ from pyworkflow.errors import (
     TimedOutError,
 )
 from pyworkflow.failure import describe
+from pyworkflow.forks import ForkAware, watch_forks
 from pyworkflow.payloads import BlobStore, PayloadCodec, open_store
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -56,7 +57,7 @@ SENDERS = 8
 """Completions that are sent at a time."""
 
 
-class AmazonSWFBackend(Backend):
+class AmazonSWFBackend(Backend, ForkAware):
     """Keeps processes on Amazon SWF.
 
     Args:
@@ -118,12 +119,20 @@ class AmazonSWFBackend(Backend):
         store = open_store(blobs, lambda: make("s3")) if isinstance(blobs, str) else blobs
         self.codec = PayloadCodec(store)
         self._names = TypeNames()
-        self.calls = Calls(lambda: client or make("swf"), domain, self._names)
-        # On their own, so that polls that SWF slows down do not slow completions down.
-        self.polls = Calls(lambda: client or make("swf"), domain, self._names)
         self._strict = strict
         self._payloads = Payloads(self.codec)
         self._settings = Settings(version, dict(versions or {}), lambda_role)
+        self._swf = lambda: client or make("swf")
+        self._closing = Flag()
+        self._begin()
+        watch_forks(self)
+
+    def _begin(self) -> None:
+        """Make what threads share, for the first time or in a child process."""
+        domain = self.domain
+        self.calls = Calls(self._swf, domain, self._names)
+        # On their own, so that polls that SWF slows down do not slow completions down.
+        self.polls = Calls(self._swf, domain, self._names)
         self._executions = Executions(self.calls, self._payloads)
         self._starting = Starting(self.calls, self._executions, self._payloads, self._settings)
         self._policies = ChildPolicies(self.calls, self._executions, self._payloads)
@@ -138,8 +147,14 @@ class AmazonSWFBackend(Backend):
         self._working = Working(lambda: self.polls, self.calls, self._payloads)
         self._polling = Polling(self._ask, self._give_back)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="pyworkflow-swf")
-        self._closing = Flag()
         self._taken: set[str] = set()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's sockets to it, and replace the threads and locks that are not here."""
+        inherited = self.calls, self.polls
+        self._begin()
+        for calls in inherited:
+            calls.drop()
 
     # -- types and domain ----------------------------------------------------------------------------------------------------------
 

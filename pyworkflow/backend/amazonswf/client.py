@@ -79,6 +79,11 @@ class Calls:
                 self._client = self._make()
             return self._client
 
+    def drop(self) -> None:
+        """Leave the client's connections to the parent, in a child. A client of the caller's makes others when it is called."""
+        if self._client is not None:
+            self._client.close()
+
     def __call__(self, operation: str, **given: Any) -> dict[str, Any]:
         """Call an operation by its name in snake case; what is None is left out.
 

@@ -7,7 +7,7 @@ on long after the server has come back, and a wrong password is told as a time-o
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, RLock
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.errors import translated
 from pyworkflow.backend.postgresql.wire import Wire
 from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.forks import drop_descriptor
 
 Connection = psycopg.Connection[Any]
 
@@ -48,7 +49,8 @@ class Connections:
     def __init__(self, address: Address, most: int, patience: float = 30) -> None:
         self._address = address
         self._free: deque[Connection] = deque()
-        self._lock = Lock()
+        self._lent: set[Connection] = set()
+        self._lock = RLock()
         self._slots = BoundedSemaphore(most)
         self._patience = patience
         self._closed = False
@@ -64,9 +66,11 @@ class Connections:
             raise BackendUnavailableError(f"all connections to {self._address.label} are in use")
         try:
             connection = self._take()
+            self._lent.add(connection)
             try:
                 yield connection
             finally:
+                self._lent.discard(connection)
                 self._take_back(connection)
         finally:
             self._slots.release()
@@ -110,6 +114,18 @@ class Connections:
         self._closed = True
         self.drop_idle()
 
-    def abandon(self) -> list[Connection]:
-        """Return the connections for a child process to keep: closing them there would end them for its parent."""
-        return list(self._free)
+    def drop(self) -> None:
+        """Leave all connections to the parent, in a child: as long as its sockets are open here, the server takes the parent for alive."""
+        for connection in (*self._free, *self._lent):
+            drop_connection(connection)
+
+
+_inherited: list[psycopg.Connection[Any]] = []
+"""Connections of a parent: a child must not even end them, for that says farewell to the server."""
+
+
+def drop_connection(connection: psycopg.Connection[Any]) -> None:
+    """Close the socket of a connection of the parent's, in a child."""
+    _inherited.append(connection)
+    with suppress(psycopg.Error, OSError):
+        drop_descriptor(connection.fileno())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
-from threading import Lock, Thread
+from threading import RLock, Thread
 from typing import Any
 
 import psycopg
@@ -19,11 +19,12 @@ from msgspec import Struct
 from psycopg import sql
 
 from pyworkflow.backend.postgresql.address import Address
-from pyworkflow.backend.postgresql.connections import connect
+from pyworkflow.backend.postgresql.connections import connect, drop_connection
 from pyworkflow.backend.touches import Ready
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import BackendUnavailableError, PayloadError
+from pyworkflow.forks import drop_descriptor
 
 log = logging.getLogger("pyworkflow.postgresql")
 
@@ -100,7 +101,7 @@ class News:
         self._channel = channel
         self._sender = sender
         self._notify = notify
-        self._lock = Lock()
+        self._lock = RLock()
         self._thread: Thread | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._pipe: tuple[int, int] | None = None
@@ -208,6 +209,9 @@ class News:
             for end in pipe:
                 os.close(end)
 
-    def abandon(self) -> Any:
-        """Return what a child process must keep and not use."""
-        return self._connection, self._pipe
+    def drop(self) -> None:
+        """Leave the connection to the parent, in a child."""
+        if self._connection is not None:
+            drop_connection(self._connection)
+        for end in self._pipe or ():
+            drop_descriptor(end)

@@ -1,7 +1,5 @@
 """The PostgreSQL backend: transactions and snapshots on connections that come and go."""
 
-import os
-import weakref
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -29,6 +27,7 @@ from pyworkflow.backend.turns import CONTENDED_SECONDS
 from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.errors import BackendReadOnlyError
+from pyworkflow.forks import watch_forks
 from pyworkflow.ids import new_id
 from pyworkflow.task import ActivityTask, DecisionTask
 
@@ -85,7 +84,7 @@ class PostgreSQLBackend(Joining):
         except BaseException:
             self._readers.close()
             raise
-        _instances.add(self)
+        watch_forks(self)
 
     def _open(self) -> None:
         self._writers = Connections(self.address, 1)
@@ -218,15 +217,15 @@ class PostgreSQLBackend(Joining):
         if self._closed:
             return
         super().close()
-        _instances.discard(self)
         self._news.close()
         self._writers.close()
         self._readers.close()
 
-    def after_fork(self) -> None:
-        """Open everything anew in a child process: a connection that two programs use is of no use to either."""
-        self._abandoned = (self._writers.abandon(), self._readers.abandon(), self._news.abandon())
-        self._begin()
+    def after_fork_in_child(self) -> None:
+        """Leave the connections to the parent: one that two programs use is of no use to either."""
+        super().after_fork_in_child()
+        for inherited in (self._writers, self._readers, self._news):
+            inherited.drop()
         self._open()
 
 
@@ -247,17 +246,6 @@ def _sources(polls: Sequence[Poll]) -> dict[str, list[str]]:
 def _has_swept(unit: StoredUnit) -> bool:
     """Tell whether a transaction did what was due. If not, another one has it under its locks."""
     return isinstance(unit, PostgreSQLUnit) and unit.swept > 0
-
-
-_instances: "weakref.WeakSet[PostgreSQLBackend]" = weakref.WeakSet()
-
-
-def _reopen_all() -> None:
-    for backend in list(_instances):
-        backend.after_fork()
-
-
-os.register_at_fork(after_in_child=_reopen_all)
 
 
 def open_url(url: str) -> PostgreSQLBackend:

@@ -117,14 +117,22 @@ def _migrate(connection: apsw.Connection, path: str) -> None:
     scripts = migrations()
     if _version(connection, path) == len(scripts):
         return
-    connection.execute("begin immediate")
-    try:
+    with writing(connection):
         for script in scripts[_version(connection, path) :]:
             connection.execute(script)
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {len(scripts)}")
+
+
+@contextmanager
+def writing(connection: apsw.Connection) -> Generator[None]:
+    """Commit what the block writes, or nothing of it if it raises."""
+    connection.execute("begin immediate")
+    try:
+        yield
         connection.execute("commit")
     except BaseException:
+        # SQLite has rolled back by itself after some errors, such as a full disk.
         if connection.in_transaction:
             connection.execute("rollback")
         raise

@@ -1,34 +1,26 @@
 """The SQLite backend: connections, group commit, and taking turns with other OS processes."""
 
 import os
-import weakref
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from threading import RLock
 from typing import Any, TypeVar
+
+import apsw
 
 from pyworkflow.backend.base import Capability
 from pyworkflow.backend.group import Submission
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor
-from pyworkflow.backend.sqlite.connection import (
-    BUSY_SECONDS,
-    MEMORY,
-    open_database,
-    open_reader,
-    translated,
-)
+from pyworkflow.backend.sqlite.connection import MEMORY, translated, writing
+from pyworkflow.backend.sqlite.database import Database
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
-from pyworkflow.backend.sqlite.ticket import Ticket
 from pyworkflow.backend.sqlite.unit import SQLiteUnit
-from pyworkflow.backend.sqlite.wake import WakeFile
 from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.unit import StoredUnit
 from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode
-from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
+from pyworkflow.errors import InvalidRequestError
+from pyworkflow.forks import watch_forks
 
 T = TypeVar("T")
 
@@ -54,107 +46,53 @@ class SQLiteBackend(StoredBackend):
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
-        self.path = os.fspath(path) if os.fspath(path) == MEMORY else str(Path(path).absolute())
+        self._database = Database(path)
+        self.path = self._database.path
         self.capabilities = StoredBackend.capabilities | {Capability.CLOCK}
         if self.path != MEMORY:
             self.capabilities |= {Capability.SHARED, Capability.DURABLE}
-        self._own_clock = clock is None
-        self._open()
-        _instances.add(self)
-
-    def _open(self) -> None:
-        self._leader = RLock()
-        self._reading = RLock()
         self._reached = 0
         self._time = 0
-        self._kept: Kept | None = None
-        self._version: int | None = None
-        self._ticket: Ticket | None = None
-        self._wake: WakeFile | None = None
-        with translated(self.path), ExitStack() as opened:
-            self._writer = self._reader = open_database(self.path)
-            opened.callback(self._writer.close)
-            if self.path == MEMORY:
-                self._reading = self._leader
-            else:
-                self._reader = open_reader(self.path)
-                opened.callback(self._reader.close)
-                self._ticket = Ticket(f"{self.path}-lock", BUSY_SECONDS)
-                opened.callback(self._ticket.close)
-                self._wake = WakeFile(f"{self.path}-wake", self._changes)
-                opened.callback(self._wake.close)
-            if self._own_clock:
-                self.clock = BootClock(self._anchored())
-            self._resources = opened.pop_all()
-
-    def _changes(self) -> int:
-        with self._reading:
-            return int(self._reader.execute("pragma data_version").get)
-
-    def _anchored(self) -> Anchor:
-        """Return the anchor of the database's time, setting it if the machine was started since."""
-        known = self._anchor()
-        if known is not None and anchor(known, 0) == known:
-            return known
-        self._writer.execute("begin immediate")
+        self._rows: Kept | None = None
+        self._version = (0, 0)
+        watch_forks(self)
         try:
-            now = anchor(self._anchor(), int(self._meta("reached") or 0))
-            self._writer.execute(queries()["set_meta"], ("anchor", encode(now)))
-            self._writer.execute("commit")
+            with self._database.writing() as connection, translated(self.path):
+                if clock is None:
+                    self.clock = BootClock(_anchored(connection))
+            with self._database.reading():
+                pass
         except BaseException:
-            # SQLite has rolled back by itself after some errors, such as a full disk.
-            if self._writer.in_transaction:
-                self._writer.execute("rollback")
+            self._database.close()
             raise
-        return now
-
-    def _anchor(self) -> Anchor | None:
-        found = self._meta("anchor")
-        kept: Anchor | None = None if found is None else decode(found, Anchor)
-        return kept
-
-    def _meta(self, name: str) -> Any:
-        return self._writer.execute(queries()["get_meta"], (name,)).get
 
     # -- writing -------------------------------------------------------------------------------------------------------------------
 
     def _commit(self, group: Sequence[Submission]) -> None:
-        with self._leader:
-            with translated(self.path):
-                unit = self._transaction(group)
-            if self._wake is not None:
-                self._wake.touch()
+        with self._database.writing() as connection:
+            with translated(self.path), self._database.turn():
+                unit = self._transaction(connection, group)
+            self._database.notify()
             self._committed(unit, lambda: feed_entries(unit.recorded(), 2**62))
 
-    def _transaction(self, group: Sequence[Submission]) -> SQLiteUnit:
-        if self._ticket is not None:
-            self._ticket.acquire()
-        try:
-            self._writer.execute("begin immediate")
-            try:
-                unit = SQLiteUnit(self._writer, self._now(), self._still_good())
-                unit.expect([work for submission in group for work in submission.works])
-                self._run(unit, group)
-                unit.flush()
-                if unit.now - self._reached > REACHED_EVERY:
-                    self._reached = unit.now
-                    self._writer.execute(queries()["set_meta"], ("reached", unit.now))
-                self._writer.execute("commit")
-                self._kept = unit.left()
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("rollback")
-                raise
-        finally:
-            if self._ticket is not None:
-                self._ticket.release()
+    def _transaction(self, connection: apsw.Connection, group: Sequence[Submission]) -> SQLiteUnit:
+        with writing(connection):
+            unit = SQLiteUnit(connection, self._now(), self._rows_left(connection))
+            unit.expect([work for submission in group for work in submission.works])
+            self._run(unit, group)
+            unit.flush()
+            if unit.now - self._reached > REACHED_EVERY:
+                self._reached = unit.now
+                connection.execute(queries()["set_meta"], ("reached", unit.now))
+        self._rows = unit.left()
         return unit
 
-    def _still_good(self) -> Kept | None:
+    def _rows_left(self, connection: apsw.Connection) -> Kept | None:
         """Return what the last transaction has left, if nobody else has committed since; a failure of this one leaves nothing."""
-        kept, self._kept = self._kept, None
-        before, self._version = self._version, self._writer.execute("pragma data_version").get
-        return kept if before == self._version else None
+        rows, self._rows = self._rows, None
+        changes = int(connection.execute("pragma data_version").get)
+        before, self._version = self._version, (self._database.opened, changes)
+        return rows if before == self._version else None
 
     def _moment(self) -> int:
         return max(self._time, self.clock.now())
@@ -167,51 +105,62 @@ class SQLiteBackend(StoredBackend):
 
     def _snapshot(self, work: Callable[[StoredUnit], T]) -> T:
         self._alive()
-        with self._reading, translated(self.path):
-            if self._reader.in_transaction:
-                return work(SQLiteUnit(self._reader, self._now()))
-            self._reader.execute("begin")
+        with self._database.reading() as connection, translated(self.path):
+            if connection.in_transaction:
+                return work(SQLiteUnit(connection, self._now()))
+            connection.execute("begin")
             try:
-                return work(SQLiteUnit(self._reader, self._now()))
+                return work(SQLiteUnit(connection, self._now()))
             finally:
-                self._reader.execute("rollback")
+                connection.execute("rollback")
 
     def _prepare_to_wait(self) -> None:
-        if self._wake is not None and self._wake.watch(self._rouse):
+        if self._database.watch(self._rouse):
             # What was committed before that was not heard of.
             self._rouse()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called, or the file is not the one that was opened."""
+        return self._closed or self._database.lost is not None
 
     def close(self) -> None:
         """Let go of files and connections."""
         if self._closed:
             return
         super().close()
-        _instances.discard(self)
-        with self._leader, self._reading:
-            self._resources.close()
+        self._database.close()
 
-    def after_fork(self) -> None:
-        """Open everything anew in a child process: nothing of SQLite's may be shared across a fork."""
-        self._abandoned = self._resources
-        self._begin()
-        if self.path == MEMORY:
-            self._closed = True
-            return
-        try:
-            self._open()
-        except BackendUnavailableError:
-            self._closed = True
+    def before_fork(self) -> None:
+        self._database.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        self._database.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        super().after_fork_in_child()
+        self._database.after_fork_in_child()
 
 
-_instances: "weakref.WeakSet[SQLiteBackend]" = weakref.WeakSet()
+def _anchored(connection: apsw.Connection) -> Anchor:
+    """Return the anchor of the database's time, setting it if the machine was started since."""
+    known = _anchor(connection)
+    if known is not None and anchor(known, 0) == known:
+        return known
+    with writing(connection):
+        now = anchor(_anchor(connection), int(_meta(connection, "reached") or 0))
+        connection.execute(queries()["set_meta"], ("anchor", encode(now)))
+    return now
 
 
-def _reopen_all() -> None:
-    for backend in list(_instances):
-        backend.after_fork()
+def _anchor(connection: apsw.Connection) -> Anchor | None:
+    found = _meta(connection, "anchor")
+    known: Anchor | None = None if found is None else decode(found, Anchor)
+    return known
 
 
-os.register_at_fork(after_in_child=_reopen_all)
+def _meta(connection: apsw.Connection, name: str) -> Any:
+    return connection.execute(queries()["get_meta"], (name,)).get
 
 
 def open_url(url: str) -> SQLiteBackend:

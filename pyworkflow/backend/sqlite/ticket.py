@@ -8,6 +8,7 @@ import os
 from threading import Condition, Thread
 
 from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.forks import drop_descriptor
 
 
 class Ticket:
@@ -67,3 +68,7 @@ class Ticket:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+    def drop(self) -> None:
+        """Leave the lock to the parent, in a child: it belongs to the open file, which both have."""
+        drop_descriptor(self._file)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
 
+from pyworkflow.forks import drop_descriptor
+
 if sys.platform == "linux":
     # Here and not where it is used: Python may drop a Ctrl-C that comes in the middle of an import.
     from inotify_simple import INotify, flags
@@ -46,6 +48,7 @@ class WakeFile:
                 os.pwrite(self._file, b"\1", 0)
         self._changes = changes
         self._thread: Thread | None = None
+        self._events: INotify | None = None
         self._starting = Lock()
         self._stopped = Event()
 
@@ -91,6 +94,12 @@ class WakeFile:
             self._thread.join(1)
         os.close(self._file)
 
+    def drop(self) -> None:
+        """Leave the files to the parent, in a child: locks and events belong to open files, which both have."""
+        drop_descriptor(self._file)
+        if self._events is not None:
+            drop_descriptor(self._events.fd)
+
     def _inotify(self, notify: Callable[[], None]) -> Callable[[], None] | None:
         if sys.platform != "linux":
             return None
@@ -104,6 +113,8 @@ class WakeFile:
         except OSError:
             # There may be as many as the system allows one user.
             return None
+
+        self._events = events
 
         def follow() -> None:
             with events:

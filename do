@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from configparser import ConfigParser
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,7 +24,8 @@ if sys.version_info < (3, 11):  # noqa: UP036 - whoever reads this line has an o
 
 ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
-VENV = ROOT / ".venv"
+# `./do test-all` gives each Python an environment of its own.
+VENV = ROOT / os.environ.get("DO_VENV", ".venv")
 PEERS = ROOT / ".venv-peers"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
@@ -34,7 +36,6 @@ SETS = {"runtime": ("web", "services", "jobs"), "test": ("test", "dev"), "types"
 
 FORMAT = ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "--output-format=concise"])
 LINT = ("ruff check", ["-m", "ruff", "check", "--quiet", "--output-format=concise"])
-MYPY = ("mypy", ["-m", "mypy", "--no-error-summary"])
 PYRIGHT = ("basedpyright", ["-m", "basedpyright"])
 
 Task = Callable[[list[str]], int]
@@ -61,7 +62,9 @@ def test(args: list[str]) -> int:
     prepare("test")
     if args:
         return become(["-m", "pytest", *args])
-    passed = checks(FORMAT, LINT, MYPY)
+    # A type that differs between two Pythons differs between the oldest and the newest, too.
+    versions = promised_pythons()
+    passed = checks(FORMAT, LINT, mypy(versions[0]), mypy(versions[-1]))
     pytest = ["-m", "pytest", "-n", "auto", "--dist", "loadgroup"]
     if passed:
         return become(pytest)
@@ -69,6 +72,28 @@ def test(args: list[str]) -> int:
     say("✗ a check failed: the tests run all the same, and the exit code will be 1")
     call(pytest)
     return 1
+
+
+@task
+def test_all(args: list[str]) -> int:
+    """Run `./do test` on each promised Python that is on this machine; ARGUMENTS go to pytest."""
+    failed = False
+    for version in promised_pythons():
+        python = find_python(version)
+        if python is None:
+            say(f"· Python {version} is not on this machine")
+            continue
+        environment = {**os.environ, "DO_VENV": f".tools/python{version}"}
+        began = time.monotonic()
+        code, output = execute([python, str(ROOT / "do"), "test", *args], environment)
+        if code:
+            say(output.rstrip())
+        # Without the frame that pytest draws around it.
+        result = output.rstrip().rpartition("\n")[2].strip("= ")
+        mark = "✗" if code else "✓"
+        say(f"{mark} Python {version} ({python}) {time.monotonic() - began:.0f}s: {result}")
+        failed = failed or code != 0
+    return int(failed)
 
 
 @task
@@ -95,9 +120,10 @@ def format(args: list[str]) -> int:
 
 @task
 def types(args: list[str]) -> int:
-    """Check types strictly, with mypy and with basedpyright."""
+    """Check types strictly, with mypy as each promised Python and with basedpyright."""
     prepare("types")
-    return 0 if checks(*((name, [*command, *args]) for name, command in (MYPY, PYRIGHT))) else 1
+    checkers = [*map(mypy, promised_pythons()), PYRIGHT]
+    return 0 if checks(*((name, [*command, *args]) for name, command in checkers)) else 1
 
 
 @task
@@ -226,8 +252,9 @@ def stamp(name: str) -> Path:
 def fingerprint(name: str) -> str:
     """Return a hash of all that decides what an installed set looks like."""
     # pyvenv.cfg has the Python's version and place; the editable install, this folder's.
-    sources = ["setup.cfg", "pyproject.toml", f"requirements/{name}.txt", ".venv/pyvenv.cfg"]
-    contents = [str(ROOT).encode(), *((ROOT / source).read_bytes() for source in sources)]
+    sources = [ROOT / "setup.cfg", ROOT / "pyproject.toml", ROOT / f"requirements/{name}.txt"]
+    contents = [source.read_bytes() for source in (*sources, VENV / "pyvenv.cfg")]
+    contents.insert(0, str(ROOT).encode())
     return sha256(b"\0".join(contents)).hexdigest()
 
 
@@ -238,18 +265,18 @@ def install(name: str) -> None:
         environment = uv_environment()
         if not PYTHON.exists():
             command = [uv, "venv", "--clear", "--python", sys.executable, str(VENV)]
-            must("make .venv", command, environment)
+            must(f"make {VENV.relative_to(ROOT)}", command, environment)
         command = [uv, "pip", "install", "--python", str(PYTHON)]
     else:
         environment = dict(os.environ)
         if not PYTHON.exists():
             must(
-                "make .venv without uv",
+                f"make {VENV.relative_to(ROOT)} without uv",
                 [sys.executable, "-m", "venv", "--clear", str(VENV)],
                 hint="Install python3-venv (Debian's name for it) or uv, and run ./do again.",
             )
         elif call(["-c", "import pip"], quiet=True):
-            must("add pip to .venv", [str(PYTHON), "-m", "ensurepip"])
+            must(f"add pip to {VENV.relative_to(ROOT)}", [str(PYTHON), "-m", "ensurepip"])
         command = [str(PYTHON), "-m", "pip", "install", "--quiet"]
     requirements = ["--require-hashes", "-r", f"requirements/{name}.txt"]
     must(f"install requirements/{name}.txt", [*command, *requirements], environment)
@@ -257,6 +284,40 @@ def install(name: str) -> None:
     project = ["--no-deps", "--no-build-isolation", "-e", "."]
     must("install pyworkflow", [*command, *project], environment)
     stamp(name).write_text(fingerprint(name))
+
+
+def promised_pythons() -> list[str]:
+    """Return the Python versions that setup.cfg promises, the oldest first."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    last_words = [line.rpartition(" ")[2] for line in setup["metadata"]["classifiers"].splitlines()]
+    return [word for word in last_words if word.startswith("3.")]
+
+
+def mypy(version: str) -> tuple[str, list[str]]:
+    """Return the check of types as one Python version, whichever runs it."""
+    command = ["-m", "mypy", "--no-error-summary", f"--python-version={version}"]
+    return f"mypy as Python {version}", command
+
+
+def find_python(version: str) -> str | None:
+    """Return a Python of this version: on PATH, of pyenv, or one that uv knows; or None."""
+    name = f"python{version}"
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders += map(str, sorted(pyenv.glob(f"versions/{version}.*/bin"), reverse=True))
+    candidates = [sys.executable, *(path for f in folders if (path := shutil.which(name, path=f)))]
+    uv = find_uv()
+    if uv:
+        code, output = execute([uv, "python", "find", "--no-project", version], uv_environment())
+        candidates += [output.strip()] if code == 0 else []
+    question = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for candidate in candidates:
+        # A name on PATH may be a shim with no program behind it.
+        code, output = execute([candidate, "-c", question])
+        if code == 0 and output.strip() == version:
+            return candidate
+    return None
 
 
 def find_uv() -> str | None:

@@ -71,16 +71,16 @@ def _hook(event: str, arguments: Any) -> None:
 
 def _tell_of_threads() -> None:
     """Have Python 3.11 tell of new threads as later ones do."""
-    if sys.version_info >= (3, 12):
-        return
-    module: Any = threading
-    begin = module._start_new_thread
+    # Not an early return: a type checker would call the rest unreachable on later versions.
+    if sys.version_info < (3, 12):
+        module: Any = threading
+        begin = module._start_new_thread
 
-    def start_new_thread(*args: Any) -> Any:
-        _hook("_thread.start_new_thread", args)
-        return begin(*args)
+        def start_new_thread(*args: Any) -> Any:
+            _hook("_thread.start_new_thread", args)
+            return begin(*args)
 
-    module._start_new_thread = start_new_thread
+        module._start_new_thread = start_new_thread
 
 
 @contextmanager

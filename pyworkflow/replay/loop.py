@@ -9,7 +9,7 @@ import inspect
 import logging
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar
@@ -178,16 +178,22 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """Return a new future."""
         return NumberedFuture(self.number(), self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
-        coro: "Coroutine[Any, Any, T] | asyncio.Future[T]",
+        coro: "Coroutine[Any, Any, T] | Generator[Any, None, T] | asyncio.Future[T]",
         *,
         name: str | None = None,
         context: Context | None = None,
         **settings: Any,
     ) -> "asyncio.Task[T]":
-        """Return a new task of a coroutine, or of something that has begun already."""
+        """Return a new task of a coroutine, or of something that has begun already.
+
+        Raises:
+            TypeError: For a generator, which asyncio takes on Python 3.11 and refuses later.
+        """
         _refuse_set_order()
+        if isinstance(coro, Generator):
+            raise TypeError(f"a coroutine was expected, got {coro!r}")
         work = _awaiting(coro) if asyncio.isfuture(coro) else coro
         task = NumberedTask(self.number(), work, self, name, context)
         task.forget_quietly()

@@ -1,7 +1,7 @@
 """What a replayed workflow awaits: futures and tasks that come in one order, whatever their addresses and hash seeds are."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,7 +45,7 @@ class NumberedTask(asyncio.Task[T]):
     def __init__(
         self,
         number: int,
-        coroutine: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        coroutine: Coroutine[Any, Any, T],
         loop: asyncio.AbstractEventLoop,
         name: str | None,
         context: Context | None,

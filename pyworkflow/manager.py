@@ -2,13 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
+from typing import Any
 
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Pending, Reuse
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Capability, Pending, Reuse
 from pyworkflow.backend.registry import connect
+from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, Named, name_of
-from pyworkflow.errors import UnknownActivityError, UnknownWorkflowError
+from pyworkflow.errors import (
+    UnknownActivityError,
+    UnknownWorkflowError,
+    UnsupportedByBackendError,
+)
 from pyworkflow.event import Event
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
@@ -130,9 +136,34 @@ class Manager:
 
     # -- processes -----------------------------------------------------------------------------------------------------------------
 
-    def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
-        """Start a process and return its id; see `Backend.start_process`."""
-        return self.backend.start_process(process, reuse=reuse)
+    def start_process(
+        self, process: Process, *, reuse: Reuse = Reuse.REJECT, connection: Any = None
+    ) -> str:
+        """Start a process and return its id; see `Backend.start_process`.
+
+        Args:
+            process: The process.
+            reuse: When the id of a closed process may be used again.
+            connection: The caller's own connection to the backend's database: the process exists when the caller commits.
+
+        Raises:
+            UnsupportedByBackendError: There is a connection, and the backend cannot join its transaction.
+        """
+        if connection is None:
+            return self.backend.start_process(process, reuse=reuse)
+        process_id: str = self._joining().start_process(process, reuse=reuse, connection=connection)
+        return process_id
+
+    def _joining(self) -> Any:
+        """Return the backend that can join a caller's transaction; its wrappers hear of it from the feed."""
+        backend = self.backend
+        while isinstance(backend, Wrapper):
+            backend = backend.backend
+        if Capability.JOIN not in backend.capabilities:
+            raise UnsupportedByBackendError(
+                f"the {backend.name} backend cannot join a transaction of the caller's: leave out `connection`"
+            )
+        return backend
 
     def signal_process(
         self,
@@ -141,6 +172,7 @@ class Manager:
         data: Json = None,
         *,
         signal_id: str | None = None,
+        connection: Any = None,
     ) -> None:
         """Tell a process something; see `Backend.signal_process`.
 
@@ -149,10 +181,19 @@ class Manager:
             signal: The signal, or its name.
             data: With a name: any JSON.
             signal_id: With a name: the caller's id of this signal.
+            connection: The caller's own connection to the backend's database: the signal is there when the caller commits.
+
+        Raises:
+            UnsupportedByBackendError: There is a connection, and the backend cannot join its transaction.
         """
         if isinstance(signal, str):
             signal = Signal(signal, {} if data is None else data, signal_id)
-        self.backend.signal_process(_id(process), signal.name, signal.data, signal_id=signal.id)
+        name, value, id_ = signal.name, signal.data, signal.id
+        if connection is None:
+            self.backend.signal_process(_id(process), name, value, signal_id=id_)
+        else:
+            joining = self._joining()
+            joining.signal_process(_id(process), name, value, signal_id=id_, connection=connection)
 
     def cancel_process(self, process: Process | str, details: Json = None) -> None:
         """Cancel a process; see `Backend.cancel_process`."""

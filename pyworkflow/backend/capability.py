@@ -50,3 +50,5 @@ class Capability(StrEnum):
     """Many OS processes can work on the same processes."""
     DURABLE = "durable"
     """What was acknowledged survives the end of every process."""
+    JOIN = "join"
+    """Starts and signals can be part of the caller's own transaction."""

@@ -47,7 +47,12 @@ from pyworkflow.values import check_fields, check_name, check_payload, check_tex
 class StoredBackend(Turns, Defining):
     """A backend that keeps its own state by the rules of the ledger."""
 
-    capabilities = frozenset(Capability) - {Capability.SHARED, Capability.DURABLE, Capability.CLOCK}
+    capabilities = frozenset(Capability) - {
+        Capability.SHARED,
+        Capability.DURABLE,
+        Capability.CLOCK,
+        Capability.JOIN,
+    }
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pyworkflow.errors import (
     UnknownActivityError,
     UnknownProcessError,
     UnknownWorkflowError,
+    UnsupportedByBackendError,
 )
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
@@ -187,3 +188,11 @@ def test_a_manager_is_opened_by_url() -> None:
         assert backend.name == "memory"
     with pytest.raises(InvalidRequestError, match="pigeon"):
         Manager.connect("pigeon://coop")
+
+
+def test_a_transaction_that_the_backend_cannot_join_is_refused() -> None:
+    manager = Manager(MemoryBackend())
+    with pytest.raises(UnsupportedByBackendError, match="the memory backend cannot join"):
+        manager.start_process(Process("w"), connection=object())
+    with pytest.raises(UnsupportedByBackendError, match="the memory backend cannot join"):
+        manager.signal_process("p", "s", connection=object())

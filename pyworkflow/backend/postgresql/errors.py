@@ -40,23 +40,44 @@ def translated(label: str) -> Generator[None]:
 
 def translate(error: psycopg.Error, label: str) -> BackendUnavailableError:
     """Return our error for one of the driver's."""
-    told = str(error).strip() or type(error).__name__
-    if isinstance(error, errors.DiskFull):
-        return BackendFullError(f"no space left for {label}: {told}")
-    if isinstance(error, READ_ONLY):
-        return BackendReadOnlyError(f"{label} cannot be written: {told}")
-    if isinstance(error, _NO_SCHEMA):
-        return BackendVersionError(f"{label} lacks a part of the schema: {told}")
-    if isinstance(error, errors.LockNotAvailable):
-        return BackendUnavailableError(f"{label}: another transaction holds its locks: {told}")
-    return BackendUnavailableError(f"{label} cannot be used: {told}")
+    message = str(error).strip() or type(error).__name__
+    for kinds, kind, reason in _REASONS:
+        if isinstance(error, kinds):
+            return kind(reason.format(label=label, message=message))
+    return BackendUnavailableError(f"{label} cannot be used: {message}")
+
+
+_REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[BackendUnavailableError], str], ...] = (
+    ((errors.DiskFull,), BackendFullError, "no space left for {label}: {message}"),
+    (READ_ONLY, BackendReadOnlyError, "{label} cannot be written: {message}"),
+    (_NO_SCHEMA, BackendVersionError, "{label} lacks a part of the schema: {message}"),
+    (
+        (errors.LockNotAvailable,),
+        BackendUnavailableError,
+        "{label}: another transaction holds its locks: {message}",
+    ),
+    (
+        AGAIN,
+        BackendUnavailableError,
+        "{label}: another transaction was in the way, roll back and do the same once more: {message}",
+    ),
+)
+"""What the driver's errors mean. All others are outages, too: a caller tries again later, or reads what is wrong with the server."""
 
 
 def is_lost(error: psycopg.Error) -> bool:
     """Tell whether the connection is gone, and not the statement at fault.
 
-    Mostly the driver finds out by itself, and gives no SQLSTATE; or the server says that it shuts down, as its last word.
+    Mostly the driver finds out by itself, and gives no SQLSTATE; or the server says that it shuts down, that it crashed, or that the
+    connection was idle for too long, as its last word.
     """
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return False
-    return error.sqlstate is None or error.sqlstate[:3] in ("57P", "08P", "080")
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] == "08" or state in _LAST_WORDS
+
+
+_LAST_WORDS = {
+    "57P01", "57P02", "57P03", "57P04", "57P05",  # the server stops, crashed, starts; the database is gone; idle session
+    "25P03", "25P04",  # idle in a transaction, a transaction for too long
+}  # fmt: skip

@@ -29,9 +29,10 @@ class Flush:
 
     Args:
         unit: What has been changed.
+        joined: Whether other statements of the same transaction may add events, too.
     """
 
-    def __init__(self, unit: PostgreSQLUnit) -> None:
+    def __init__(self, unit: PostgreSQLUnit, *, joined: bool = False) -> None:
         self.unit = unit
         self._calls: list[Call] = []
         batches = list(unit.sealed())
@@ -40,7 +41,7 @@ class Flush:
         # The order of the tables, and of the rows where another transaction may want the same, is one for all.
         self._processes()
         if batches:
-            self._calls.append(("add_events", {"rows": self.events}))
+            self._calls.append(("add_events", {"rows": self.events, "joined": joined}))
         self._open_work()
         self._calls.extend(unit.kept())
 

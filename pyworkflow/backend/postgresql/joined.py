@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
 
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import Reuse
@@ -21,8 +22,12 @@ from pyworkflow.backend.stored import StoredBackend
 from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import Work
 from pyworkflow.codec import Json
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.ids import new_id
 from pyworkflow.process import Process
+
+ATTEMPTS = 5
+"""How often a work is tried while transactions that have just been committed are in the way."""
 
 
 class Joining(StoredBackend):
@@ -31,6 +36,7 @@ class Joining(StoredBackend):
     address: Address
     _times: Times
     _types: TypeCache
+    _identity: int
 
     @abstractmethod
     def _session(self, connection: psycopg.Connection[Any]) -> Session: ...
@@ -83,22 +89,31 @@ class Joining(StoredBackend):
 
     def _join(self, connection: psycopg.Connection[Any], work: Work) -> None:
         self._alive()
+        check_joinable(connection)
         with translated(self.address.label):
-            try:
-                self._joined(connection, work)
-            except UniqueViolation:
-                # Another transaction has just started a process of the same id, which now can be seen.
-                self._joined(connection, work)
+            for _ in range(ATTEMPTS):
+                try:
+                    return self._joined(connection, work)
+                except UniqueViolation as error:
+                    # Another transaction has just started a process of the same id, which now can be seen.
+                    conflict = error
+            raise conflict
 
     def _joined(self, connection: psycopg.Connection[Any], work: Work) -> None:
         plan = Plan()
         plan.add([work])
         session = self._session(connection)
         # The first statement begins the caller's transaction, if that has not begun yet.
-        ((server_time, version),) = session.rows("clock")
+        ((server_time, database, has_schema),) = session.rows("whereabouts")
+        if not has_schema:
+            raise self._elsewhere(database)
         # A savepoint: what is refused leaves the caller's transaction as it was.
         with connection.transaction():
             numbers = Numbers(Reserve())
+            prefetch = Prefetch(plan, numbers, self._times.given())
+            ((version, identity),), *answers = session.bulk([("store", {}), *prefetch.calls])
+            if identity != self._identity:
+                raise self._elsewhere(database)
             unit = PostgreSQLUnit(
                 session,
                 self._times.of(server_time),
@@ -106,9 +121,61 @@ class Joining(StoredBackend):
                 Locks.WAIT,
                 numbers,
             )
-            prefetch = Prefetch(plan, numbers, self._times.given())
-            prefetch.load(unit, session.bulk(prefetch.calls))
+            prefetch.load(unit, answers)
             work(unit)
-            if calls := Flush(unit).calls:
+            if calls := Flush(unit, joined=True).calls:
                 # From nobody: this backend object is to hear of it too.
                 session.bulk([*calls, self._told(unit, "")])
+
+    def _elsewhere(self, database: str) -> InvalidRequestError:
+        return InvalidRequestError(
+            "connection",
+            f"leads to database {database!r}, which is not that of this backend:"
+            f" pass a connection to {self.address.label}",
+        )
+
+
+def check_joinable(connection: object) -> None:
+    """Check that a transaction of the caller's can be joined.
+
+    Raises:
+        InvalidRequestError: It is not a connection of psycopg 3, or commits each statement by itself, or is of no use any more.
+    """
+    if not isinstance(connection, psycopg.Connection):
+        raise InvalidRequestError(
+            "connection", f"must be a psycopg.Connection, not {_described(connection)}"
+        )
+    status = connection.info.transaction_status
+    if connection.closed:
+        raise InvalidRequestError("connection", "is closed")
+    if connection.autocommit and status is TransactionStatus.IDLE:
+        raise InvalidRequestError(
+            "connection",
+            "commits each statement by itself (autocommit): begin a transaction first, by `with connection.transaction():`",
+        )
+    if status is TransactionStatus.INERROR:
+        raise InvalidRequestError(
+            "connection", "a statement of its transaction has failed: roll it back first"
+        )
+
+
+def _described(connection: object) -> str:
+    """Return the class of what was passed as a connection, and what to pass instead."""
+    kind = type(connection)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    for base in kind.__mro__:
+        if "Async" in base.__name__:
+            return f"{name}: an asynchronous connection cannot be joined"
+        if base.__module__.startswith("sqlalchemy."):
+            way = _DRIVER_CONNECTIONS.get(base.__name__)
+            if way is not None:
+                return f"{name}: with an engine of postgresql+psycopg, pass its `{way}`"
+    return name
+
+
+_DRIVER_CONNECTIONS = {
+    "Session": "connection().connection.driver_connection",
+    "scoped_session": "connection().connection.driver_connection",
+    "Connection": "connection.driver_connection",
+}
+"""Where SQLAlchemy keeps psycopg's connection."""

@@ -20,6 +20,13 @@ select set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_
        {server_time}, (select value from {schema}.meta where name = 'types');
 -- name: clock
 select {server_time}, (select value from {schema}.meta where name = 'types');
+-- name: whereabouts
+-- Begins the caller's transaction, and fails nowhere.
+select {server_time}, current_database(), to_regclass('{schema}.meta') is not null;
+-- name: store
+-- The version of the types, and what tells this schema from that of another database, or of a copy on this server.
+select (select value from {schema}.meta where name = 'types'),
+       (select value from {schema}.meta where name = 'identity') # (select oid::bigint from pg_database where datname = current_database());
 -- name: next_due
 select least(
     (select deadline from {schema}.process where domain = %(domain)s and status = 'open' order by deadline limit 1),
@@ -193,16 +200,28 @@ insert into {schema}.process_tag (domain, tag, key)
 select distinct %(domain)s::integer, tag, key from json_to_recordset(%(rows)s::json) as x (tag text, key bigint);
 
 -- name: add_events
--- `base`: a transaction that belongs to the caller may add events more than once.
+-- A cursor is (number of a transaction << 20) + place. `docs/architecture/feed-order.md` says why it is right; places from 524288 on are
+-- for transactions that are older than the events of the same processes, or of the same transaction, which they follow.
+with block as materialized (
+    select own.first, greatest(own.first, own.latest) as latest, json_array_length(%(rows)s::json) as total,
+           greatest(own.first, nullif(current_setting({feed_setting}, true), '')::bigint,
+                    -- Only where a younger transaction has added events to the feed, may one have added some to these processes.
+                    case when (select max(e.cursor) from {schema}.event e where e.domain = %(domain)s) >= own.first + 1048576 then (
+                        select max(l.cursor) from json_to_recordset(%(rows)s::json) as x (key bigint), lateral (
+                            select e.cursor from {schema}.event e where e.key = x.key order by e.first_seq desc limit 1) l) end) as last
+    from (select (pg_current_xact_id()::text::bigint + m.value) << 20 as first,
+                 (pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1 + m.value) << 20 as latest
+          from {schema}.meta m where m.name = 'transaction_offset') own),
+placed as (
+    select x.*, block.last,
+           case when block.last + block.total >= block.first + 524288
+                then block.latest + 524288 + (nextval('{schema}.late_event') & 524287) end as late
+    from block, rows from (json_to_recordset(%(rows)s::json) as (key bigint, first_seq integer, body text))
+                    with ordinality as x (key, first_seq, body, place))
 insert into {schema}.event (domain, cursor, key, first_seq, body)
-select %(domain)s, base.cursor + x.place, x.key, x.first_seq, x.body
-from (select greatest(t.first, 1 + (select max(e.cursor) from {schema}.event e where e.domain = %(domain)s and e.cursor >= t.first)) as cursor
-      from (select (pg_current_xact_id()::text::bigint
-                    + (select value from {schema}.meta where name = 'transaction_offset')) << 20 as first) t) base,
-     rows from (json_to_recordset(%(rows)s::json) as (key bigint, first_seq integer, body text))
-         with ordinality as x (key, first_seq, body, place)
-order by x.place
-returning cursor;
+select %(domain)s, greatest(last, max(late - place) over (order by place)) + place, key, first_seq, body
+from placed order by place
+returning cursor, case when %(joined)s::boolean then set_config({feed_setting}, cursor::text, true) end;
 -- name: events_since
 select e.first_seq, e.body from {schema}.event e
 where e.key = %(key)s and e.first_seq >= coalesce(

@@ -11,8 +11,8 @@ from pyworkflow.backend.statements import migrations
 from pyworkflow.errors import BackendVersionError
 
 
-def set_up(connection: Connection, address: Address) -> int:
-    """See to it that the schema is there and is ours; return the number of the domain.
+def set_up(connection: Connection, address: Address) -> tuple[int, int]:
+    """Make sure that the schema is there and is ours; return the number of the domain, and the identity of the schema.
 
     Any number of programs may do so at once. A program whose role may not write can open what another has made.
 
@@ -26,7 +26,7 @@ def set_up(connection: Connection, address: Address) -> int:
         boot.migrate()
     if boot.one("lag"):
         boot.catch_up()
-    return boot.domain()
+    return boot.domain(), boot.identity()
 
 
 class _Boot:
@@ -85,3 +85,8 @@ class _Boot:
             self._run("add_domain", name=name)
             number = self.one("get_domain", name=name)
         return int(number)
+
+    def identity(self) -> int:
+        """Return what tells the schema from one of the same name in another database."""
+        found = self._connection.execute(self._statements["store"]).fetchone()
+        return 0 if found is None else int(found[1])

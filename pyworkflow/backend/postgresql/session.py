@@ -30,6 +30,8 @@ def statements(schema: str) -> dict[str, bytes]:
     texts = queries(__package__)
     places: dict[str, sql.Composable] = {
         "schema": sql.Identifier(schema),
+        # A setting that ends with the transaction: the last cursor that it has used.
+        "feed_setting": sql.Literal(f"pyworkflow.{schema}"),
         "server_time": _microseconds("clock_timestamp()"),
         # The time of a test's clock, or else the server's.
         "now": sql.SQL("coalesce(%(now)s::bigint, {})").format(

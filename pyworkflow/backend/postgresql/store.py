@@ -73,6 +73,7 @@ class PostgreSQLBackend(Joining):
             Capability.CLOCK,
             Capability.SHARED,
             Capability.DURABLE,
+            Capability.JOIN,
         }
         self.address = checked(Address(conninfo, schema, domain, listen, prepare))
         self._label = self.address.label
@@ -80,7 +81,7 @@ class PostgreSQLBackend(Joining):
         self._open()
         try:
             with translated(self._label), self._readers.lend() as connection:
-                self._domain = set_up(connection, self.address)
+                self._domain, self._identity = set_up(connection, self.address)
         except BaseException:
             self._readers.close()
             raise

@@ -12,17 +12,18 @@ from datetime import UTC, timedelta
 from datetime import datetime as DateTime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from examples.archive.workflow import CONFIRMED, ArchiveWorkflow
 from examples.multiply import FooWorkflow
+from pyworkflow.activity import ActivityExecution, activity
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.exchange import Poll
-from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity
+from pyworkflow.decision import CompleteProcess, Decision, RecordMarker, ScheduleActivity
 from pyworkflow.event import (
     ActivityAttemptEvent,
     ActivityEvent,
@@ -35,6 +36,8 @@ from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
 from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.worker import Worker
+from pyworkflow.workflow import DefaultWorkflow
 from tests.moto_server import KEYS, REGION, make_client, serving
 
 pytestmark = [
@@ -148,7 +151,7 @@ def decision(backend: AmazonSWFBackend) -> DecisionTask:
     raise AssertionError("no decision came")
 
 
-def activity(backend: AmazonSWFBackend) -> ActivityTask:
+def attempt(backend: AmazonSWFBackend) -> ActivityTask:
     end = time.monotonic() + 30
     while time.monotonic() < end:
         # Attempts are scheduled by whoever polls for decisions.
@@ -163,13 +166,13 @@ def test_failed_attempts_are_tried_again_unseen_by_the_decider(backend: AmazonSW
     retry = Retry(max_attempts=3, initial=1, backoff=1)
     schedule = ScheduleActivity("charge", "a", input=[1], retry=retry)
     backend.complete_decision_task(decision(backend), schedule)
-    for attempt in (1, 2, 3):
-        task = activity(backend)
-        assert (task.attempt, task.activity_execution.id) == (attempt, "a")
+    for number in (1, 2, 3):
+        task = attempt(backend)
+        assert (task.attempt, task.activity_execution.id) == (number, "a")
         assert task.activity_execution.input == [1]
-        assert task.heartbeat_details == (None if attempt == 1 else {"at": attempt - 1})
-        backend.heartbeat_activity_task(task, {"at": attempt})
-        result = ActivityFailed(f"no {attempt}") if attempt < 3 else ActivityCompleted("yes")
+        assert task.heartbeat_details == (None if number == 1 else {"at": number - 1})
+        backend.heartbeat_activity_task(task, {"at": number})
+        result = ActivityFailed(f"no {number}") if number < 3 else ActivityCompleted("yes")
         backend.complete_activity_task(task, result)
 
     task_seen = decision(backend)
@@ -243,8 +246,8 @@ def test_released_tasks_are_done_by_another(backend: AmazonSWFBackend) -> None:
     process_id = backend.start_process(Process("order"))
     backend.release_tasks([decision(backend)])
     backend.complete_decision_task(decision(backend), ScheduleActivity("charge", "a"))
-    backend.release_tasks([activity(backend)])
-    again = activity(backend)
+    backend.release_tasks([attempt(backend)])
+    again = attempt(backend)
     assert again.attempt == 2
     backend.complete_activity_task(again, ActivityCompleted())
 
@@ -295,6 +298,68 @@ def test_what_a_worker_does_not_have_is_done_by_another(
         "decision_started",
         "decision",
     ]
+
+
+@activity(name="charge")
+def charge(amount: int) -> int:
+    return amount
+
+
+@activity(name="ship")
+def ship(amount: int) -> int:
+    return -amount
+
+
+class Order(DefaultWorkflow):
+    """The new release: it ships what it has charged."""
+
+    activities: ClassVar[Any] = (charge, ship)
+
+    def initiate(self, process: Process) -> Decision:
+        return ScheduleActivity("charge", "c", input=process.input)
+
+    def respond_to_completed_activity(
+        self, process: Process, execution: ActivityExecution, result: Any
+    ) -> Decision:
+        if execution.id == "s":
+            return CompleteProcess(result)
+        return ScheduleActivity("ship", "s", input=result)
+
+
+class OldOrder(Order):
+    """The old release has the same decider, and not yet the activity."""
+
+    name = "Order"
+    activities = (charge,)
+
+
+def test_no_order_fails_while_an_old_and_a_new_worker_run_side_by_side(
+    endpoint: str, domain: str
+) -> None:
+    def manager(workflow: type[Order]) -> Manager:
+        backend = AmazonSWFBackend(client=make_client(endpoint), domain=domain)
+        backend.register_domain()
+        return Manager(backend, [workflow])
+
+    old, new = manager(OldOrder), manager(Order)
+    orders = [new.start_process(Process(Order, f"order-{n}", n)) for n in range(5)]
+    running = [Worker(old), Worker(new)]
+    threads = [threading.Thread(target=worker.run) for worker in running]
+    for thread in threads:
+        thread.start()
+    try:
+        ended = [new.wait_for_process(order, 120) for order in orders]
+    finally:
+        for worker in running:
+            worker.stop()
+        for thread in threads:
+            thread.join(30)
+        for each in (old, new):
+            each.backend.close()
+
+    assert [process.result for process in ended] == [ProcessCompleted(-n) for n in range(5)]
+    seen = {event.type for process in ended for event in process.history}
+    assert not seen & {"decision_failed", "decision_timedout", "activity_attempt"}
 
 
 # -- how little it asks for ---------------------------------------------------------------------------------------------------------
@@ -379,7 +444,7 @@ def test_a_megabyte_makes_the_trip_through_s3_and_is_removed(endpoint: str, doma
         task = decision(backend)
         assert task.process.input == [large, "input"]
         backend.complete_decision_task(task, ScheduleActivity("charge", "a", input=large))
-        work = activity(backend)
+        work = attempt(backend)
         assert work.activity_execution.input == large
         backend.complete_activity_task(work, ActivityCompleted({"result": large}))
         backend.signal_process(process_id, "more", [large])

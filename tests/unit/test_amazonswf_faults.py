@@ -9,7 +9,7 @@ import pytest
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.amazonswf.executions import Execution
 from pyworkflow.backend.amazonswf.reader_cache import ReaderCache
-from pyworkflow.backend.base import Completion
+from pyworkflow.backend.base import Completion, FailedDecision
 from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity, Timer
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 from pyworkflow.event import (
@@ -288,9 +288,9 @@ def test_an_outcome_that_breaks_the_translation_is_refused_by_itself(script: Scr
     )
     assert second is not None
     script.answer("respond_decision_task_completed", taskToken="other", decisions=[])
-    wrong: Any = ScheduleActivity("charge", retry=3)  # type: ignore[arg-type]
+    wrong: Any = FailedDecision(5)  # type: ignore[arg-type]
 
-    errors = script.backend.turn([Completion(first, [wrong]), Completion(second, [])]).errors
+    errors = script.backend.turn([Completion(first, wrong), Completion(second, [])]).errors
 
     assert isinstance(errors[0], InvalidRequestError)
     assert errors[1] is None

@@ -39,8 +39,19 @@ A = ActivityExecution("ship", "a", 1)
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
+def pauses() -> list[float]:
+    """The seconds for which the worker has left its queues to others."""
+    return []
+
+
+@pytest.fixture
+def script(pauses: list[float]) -> Iterator[Script]:
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return False
+
     with scripted() as script:
+        script.backend._deciding._pause = script.backend._working._pause = wait
         yield script
 
 
@@ -50,7 +61,8 @@ def script() -> Iterator[Script]:
 def test_another_worker_may_take_a_task_at_once_and_pauses_grow_from_then_on() -> None:
     pauses = [pause(times, 100) for times in range(200)]
 
-    assert pauses[:3] == [0, 1, 1.25]
+    assert pauses[:3] == [0, 1, 1]
+    assert sum(pauses[:17]) < 20
     assert pauses == sorted(pauses)
     assert pauses[-1] == 600
 
@@ -141,6 +153,29 @@ def test_a_decision_of_a_workflow_that_a_worker_does_not_have_is_given_back(
     assert delays(sent[0]) == ["0"]
 
 
+def test_a_worker_leaves_its_queue_to_others_for_ever_longer(
+    script: Script, pauses: list[float]
+) -> None:
+    for _ in range(6):
+        script.hands_out(script.history(DecisionStartedEvent()))
+        script.answer("respond_decision_task_completed")
+    script.then_another(workflow="mine")
+
+    polls_for(script, "mine")
+
+    assert pauses == [0, 0.5, 1, 2, 4, 5, 5]
+
+
+def test_a_backend_that_was_closed_polls_no_more() -> None:
+    def closed(seconds: float) -> bool:
+        return True
+
+    with scripted() as script:
+        script.backend._deciding._pause = script.backend._working._pause = closed
+        assert script.backend.turn(polls=[Poll(DecisionTask), Poll(ActivityTask)]).tasks == []
+        assert not script.backend.polls.made
+
+
 def delays(answer: dict[str, Any]) -> list[str]:
     return [
         decision["startTimerDecisionAttributes"]["startToFireTimeout"]
@@ -152,7 +187,7 @@ def delays(answer: dict[str, Any]) -> list[str]:
     ("context", "fired", "expected", "next_context"),
     [
         ("pyworkflow:misrouted 1", True, ["1"], "pyworkflow:misrouted 2"),
-        ("pyworkflow:misrouted 9", True, ["6"], "pyworkflow:misrouted 10"),
+        ("pyworkflow:misrouted 40", True, ["6"], "pyworkflow:misrouted 41"),
         # The timer that is open will ask again anyway.
         ("pyworkflow:misrouted 9", False, [], "pyworkflow:misrouted 10"),
         # Somebody who had the workflow has decided meanwhile.
@@ -329,7 +364,7 @@ def test_its_time_to_be_started_runs_on(script: Script) -> None:
 
 def test_it_is_tried_once_more_before_that_time_is_over(script: Script) -> None:
     history = scheduled(script, scheduled_timeout=60)
-    for _ in range(40):
+    for _ in range(80):
         is_misrouted(history)
         history.add(
             "TimerStarted",

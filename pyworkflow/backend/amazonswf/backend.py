@@ -123,13 +123,13 @@ class AmazonSWFBackend(Backend, ForkAware):
         self._payloads = Payloads(self.codec)
         self._settings = Settings(version, dict(versions or {}), lambda_role)
         self._swf = lambda: client or make("swf")
-        self._closing = Flag()
         self._begin()
         watch_forks(self)
 
     def _begin(self) -> None:
         """Make what threads share, for the first time or in a child process."""
         domain = self.domain
+        self._closing = Flag()
         self.calls = Calls(self._swf, domain, self._names)
         # On their own, so that polls that SWF slows down do not slow completions down.
         self.polls = Calls(self._swf, domain, self._names)
@@ -143,16 +143,19 @@ class AmazonSWFBackend(Backend, ForkAware):
             self._payloads,
             self._settings,
             self._policies,
+            self._closing.wait,
         )
-        self._working = Working(lambda: self.polls, self.calls, self._payloads)
+        self._working = Working(lambda: self.polls, self.calls, self._payloads, self._closing.wait)
         self._polling = Polling(self._ask, self._give_back)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="pyworkflow-swf")
         self._taken: set[str] = set()
 
     def after_fork_in_child(self) -> None:
         """Leave the parent's sockets to it, and replace the threads and locks that are not here."""
-        inherited = self.calls, self.polls
+        inherited, closed = (self.calls, self.polls), self.closed
         self._begin()
+        if closed:
+            self._closing.set()
         for calls in inherited:
             calls.drop()
 

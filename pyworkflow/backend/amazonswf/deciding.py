@@ -23,7 +23,7 @@ from pyworkflow.swf import chores
 from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
 from pyworkflow.swf.decisions import Context, to_swf
-from pyworkflow.swf.misrouted import context_of, look_back, pause
+from pyworkflow.swf.misrouted import context_of, look_back, pause, pause_of_poller
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import Settings
@@ -47,6 +47,7 @@ class Deciding:
         payloads: How values become texts.
         settings: The types that this program knows.
         policies: Ends children with their parents.
+        pause: Waits for some seconds; returns whether there is nothing to wait for any more.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Deciding:
         payloads: Payloads,
         settings: Settings,
         policies: ChildPolicies,
+        pause: Callable[[float], bool],
     ) -> None:
         self._polls = polls
         self._calls = calls
@@ -64,6 +66,7 @@ class Deciding:
         self._payloads = payloads
         self._settings = settings
         self._policies = policies
+        self._pause = pause
         self._readers = ReaderCache()
 
     # -- from SWF ------------------------------------------------------------------------------------------------------------------
@@ -76,16 +79,20 @@ class Deciding:
             "maximumPageSize": PAGE,
             "reverseOrder": True,
         }
-        while True:
+        misrouted = 0
+        while not self._pause(pause_of_poller(misrouted)):
             answer = self._polls()("poll_for_decision_task", **asked)
             if not answer.get("taskToken"):
                 return None
             if poll.names is not None and answer["workflowType"]["name"] not in poll.names:
                 self._give_back_misrouted(answer)
+                misrouted += 1
                 continue
+            misrouted = 0
             task = self._seen(answer, asked)
             if task is not None:
                 return task
+        return None
 
     def _give_back_misrouted(self, answer: dict[str, Any]) -> None:
         """Have a process whose workflow this program does not have decided by another worker: at once at first, then ever later."""

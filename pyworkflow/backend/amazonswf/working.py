@@ -25,6 +25,7 @@ from pyworkflow.result import (
     ActivityTimedOut,
 )
 from pyworkflow.swf.attempts import MISROUTED, RELEASED
+from pyworkflow.swf.misrouted import pause_of_poller
 from pyworkflow.swf.payload import Payloads, cut_reason
 from pyworkflow.swf.words import MAX_HEARTBEAT, parse_attempt
 from pyworkflow.task import ActivityTask
@@ -42,18 +43,27 @@ class Working:
         polls: Calls SWF for long polls.
         calls: Calls SWF for anything else.
         payloads: How values become texts.
+        pause: Waits for some seconds; returns whether there is nothing to wait for any more.
     """
 
-    def __init__(self, polls: Callable[[], Calls], calls: Calls, payloads: Payloads) -> None:
+    def __init__(
+        self,
+        polls: Callable[[], Calls],
+        calls: Calls,
+        payloads: Payloads,
+        pause: Callable[[float], bool],
+    ) -> None:
         self._polls = polls
         self._calls = calls
         self._payloads = payloads
+        self._pause = pause
         self._lock = Lock()
         self._beats: OrderedDict[str, Json] = OrderedDict()
 
     def poll(self, poll: Poll) -> ActivityTask | None:
         """Return the next task."""
-        while True:
+        misrouted = 0
+        while not self._pause(pause_of_poller(misrouted)):
             answer = self._polls()(
                 "poll_for_activity_task",
                 taskList={"name": poll.category},
@@ -63,7 +73,9 @@ class Working:
                 return None
             if poll.names is not None and answer["activityType"]["name"] not in poll.names:
                 self._give_back_misrouted(answer)
+                misrouted += 1
                 continue
+            misrouted = 0
             try:
                 return self._task(answer)
             except BackendUnavailableError:
@@ -73,6 +85,7 @@ class Working:
                 # One input that cannot be read must not keep a worker from all others.
                 log.exception("the input of activity %s cannot be read", answer["activityId"])
                 self._refuse(answer["taskToken"], error)
+        return None
 
     def _give_back_misrouted(self, answer: dict[str, Any]) -> None:
         """Let another worker do an activity that this program does not have."""

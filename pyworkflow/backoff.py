@@ -1,5 +1,13 @@
 """How long to wait before trying again."""
 
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pyworkflow.errors import BackendFullError, BackendOutageError, BackendUnavailableError
+
+T = TypeVar("T")
+
 LONGEST_PAUSE = 30.0
 """Seconds between two tries, at most."""
 
@@ -30,3 +38,36 @@ class Backoff:
     def succeed(self) -> None:
         """Begin anew."""
         self._next = self._first
+
+
+def ride_out(
+    call: Callable[[], T],
+    report: Callable[[BackendUnavailableError], None],
+    patience: float = float("inf"),
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Call until the store answers.
+
+    Args:
+        call: What may be called again after it has failed.
+        report: Called with the first error.
+        patience: Seconds after the first error in which to call again.
+        sleep: Pauses.
+
+    Raises:
+        BackendUnavailableError: The store does not come back in time, or not by itself.
+    """
+    backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
+    waited = 0.0
+    while True:
+        try:
+            return call()
+        except (BackendOutageError, BackendFullError) as error:
+            pause = backoff.pause()
+            if waited + pause > patience:
+                raise
+            if not waited:
+                report(error)
+            sleep(pause)
+            waited += pause

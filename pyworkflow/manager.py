@@ -1,5 +1,6 @@
 """Managers: a backend together with the workflow and activity classes of a program."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime as DateTime
 from typing import Any
@@ -8,6 +9,7 @@ from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Capability, Pending, Reuse
 from pyworkflow.backend.registry import connect
 from pyworkflow.backend.wrapper import Wrapper
+from pyworkflow.backoff import ride_out
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, Named, name_of
 from pyworkflow.errors import (
@@ -21,6 +23,8 @@ from pyworkflow.result import ActivityResult
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.workflow import Workflow
+
+log = logging.getLogger("pyworkflow.manager")
 
 
 class Manager:
@@ -258,10 +262,17 @@ class Manager:
         """Return what a process waits for; see `Backend.pending`."""
         return self.backend.pending(_id(process))
 
-    def purge(self, closed_before: DateTime) -> int:
-        """Remove all processes that closed before an instant; return how many."""
+    def purge(self, closed_before: DateTime, patience: float = 60) -> int:
+        """Remove all processes that closed before an instant; return how many.
+
+        Args:
+            closed_before: The instant.
+            patience: Seconds to wait, each time, for a store that is away.
+        """
         total = 0
-        while removed := self.backend.purge(closed_before):
+        while removed := ride_out(
+            lambda: self.backend.purge(closed_before), _report_outage, patience
+        ):
             total += removed
         return total
 
@@ -332,3 +343,7 @@ class Manager:
 
 def _id(process: Process | str) -> str:
     return process if isinstance(process, str) else str(process.id)
+
+
+def _report_outage(error: Exception) -> None:
+    log.warning("waiting for the store: %s", error)

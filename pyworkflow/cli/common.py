@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from pyworkflow.backoff import ride_out
 from pyworkflow.codec import Json
 from pyworkflow.errors import (
     BackendUnavailableError,
@@ -26,6 +27,9 @@ from pyworkflow.values import check_seconds
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_BACKEND = "sqlite:///.pyworkflow/pyworkflow.db"
+
+PATIENCE = 60.0
+"""Seconds that a command waits for a store that is away."""
 
 DONE, FAILED, USAGE, UNAVAILABLE, UNKNOWN, CONFLICT, TIMED_OUT, INTERRUPTED = (
     0,
@@ -57,12 +61,15 @@ def exit_code(error: PyworkflowError) -> int:
 
 
 @contextmanager
-def opened(context: click.Context, workflows: Iterable[str] = ()) -> Generator[Any]:
+def opened(
+    context: click.Context, workflows: Iterable[str] = (), patience: float = 0
+) -> Generator[Any]:
     """Open the backend that the command line names, and close it at the end.
 
     Args:
         context: Knows the backend.
         workflows: Names of the workflows that the program of the command line has, for hints.
+        patience: Seconds to wait for a store that is away.
 
     Raises:
         BackendUnavailableError: It cannot be used.
@@ -71,8 +78,30 @@ def opened(context: click.Context, workflows: Iterable[str] = ()) -> Generator[A
 
     url: str = context.obj["backend"]
     _see_to_directory(url)
-    with connect(url) as backend, hinting(backend, workflows):
+    with (
+        ride_out(lambda: connect(url), report_outage, patience) as backend,
+        hinting(backend, workflows),
+    ):
         yield backend
+
+
+def report_outage(error: BackendUnavailableError) -> None:
+    """Say that a command waits for its store."""
+    from pyworkflow.cli.output import safe
+
+    click.echo(f"waiting for the store: {safe(str(error))}", err=True)
+
+
+def patience_option(function: F) -> F:
+    """Add the option ``--patience``."""
+    return click.option(
+        "--patience",
+        type=click.FloatRange(min=0),
+        default=PATIENCE,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for a store that is away, for example while its server starts again.",
+    )(function)
 
 
 @contextmanager

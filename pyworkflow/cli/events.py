@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from pyworkflow.backend.base import FeedEntry
-from pyworkflow.cli.common import json_option, opened, process_argument
+from pyworkflow.backoff import ride_out
+from pyworkflow.cli.common import json_option, opened, process_argument, report_outage
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, instant, safe, table
 from pyworkflow.cli.replaying import record
@@ -66,25 +67,35 @@ def followed(backend: Any, process_id: str, since: int = 0) -> Iterator[tuple[in
     """
     # The feed's end is read before the history: what comes in between is in both, and nothing is in neither.
     cursor = backend.feed_end()
-    process: Process = backend.process_by_id(process_id)
+    process = _process(backend, process_id)
     one_run = process_id != process.id
     while True:
         for seq, event in enumerate(process.history[since:], since + 1):
             yield process.run, seq, event
         since = max(since, len(process.history))
         if process.status is Status.CONTINUED and not one_run:
-            process, since = backend.process_by_id(f"{process.id}:{process.run + 1}"), 0
+            process, since = _process(backend, f"{process.id}:{process.run + 1}"), 0
             continue
         if not process.is_open:
             return
         cursor = _next_news(backend, cursor, process)
-        process = backend.process_by_id(f"{process.id}:{process.run}")
+        process = _process(backend, f"{process.id}:{process.run}")
+
+
+def _process(backend: Any, process_id: str) -> Process:
+    process: Process = ride_out(lambda: backend.process_by_id(process_id), report_outage)
+    return process
+
+
+def _feed(backend: Any, cursor: int) -> list[FeedEntry]:
+    entries: list[FeedEntry] = ride_out(lambda: backend.feed(cursor, wait=WAIT), report_outage)
+    return entries
 
 
 def _next_news(backend: Any, cursor: int, process: Process) -> int:
     """Wait until the feed tells of a run; return the cursor up to which it was read."""
     while True:
-        entries: list[FeedEntry] = backend.feed(cursor, wait=WAIT)
+        entries = _feed(backend, cursor)
         cursor = entries[-1].cursor if entries else cursor
         if any(e.process_id == process.id and e.run == process.run for e in entries):
             return cursor
@@ -105,7 +116,7 @@ def watch(context: click.Context, from_start: bool, limit: int | None, as_json: 
     with opened(context) as backend:
         cursor = 0 if from_start else backend.feed_end()
         while limit is None or seen < limit:
-            entries: list[FeedEntry] = backend.feed(cursor, wait=WAIT)
+            entries = _feed(backend, cursor)
             for entry in entries[: None if limit is None else limit - seen]:
                 seen += 1
                 if as_json:

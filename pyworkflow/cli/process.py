@@ -1,13 +1,23 @@
 """Commands about processes: start, list, show, signal, cancel, terminate, retry."""
 
+import time
 from contextlib import suppress
 from typing import Any
 
 import click
 
 from pyworkflow.backend.base import Reuse
+from pyworkflow.backoff import ride_out
 from pyworkflow.cli.app import app_option, managed
-from pyworkflow.cli.common import DONE, FAILED, json_option, opened, parsed, process_argument
+from pyworkflow.cli.common import (
+    DONE,
+    FAILED,
+    json_option,
+    opened,
+    parsed,
+    process_argument,
+    report_outage,
+)
 from pyworkflow.cli.help import Command
 from pyworkflow.cli.output import emit, instant, safe, short, state, table
 from pyworkflow.cli.suggest import similar_workflow
@@ -71,7 +81,12 @@ def start(
             done = {"action": "start", "id": started, "workflow": workflow}
             emit(done) if as_json else click.echo(safe(started))
             return
-        ended = starter.wait_for_process(started, wait)
+        end = time.monotonic() + wait
+        ended = ride_out(
+            lambda: starter.wait_for_process(started, max(0.0, end - time.monotonic())),
+            report_outage,
+            wait,
+        )
     emit({"action": "start", **summary(ended)}) if as_json else _print_process(ended)
     context.exit(DONE if ended.status is Status.COMPLETED else FAILED)
 

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus as Status
 from pyworkflow.backend.postgresql.address import Address
 from pyworkflow.backend.postgresql.errors import translated
 from pyworkflow.backend.postgresql.wire import Wire
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendOutageError
 from pyworkflow.forks import drop_descriptor
 
 Connection = psycopg.Connection[Any]
@@ -60,10 +60,10 @@ class Connections:
         """Lend a connection; what is left of a transaction is rolled back, and once one was lost, the others are closed, too.
 
         Raises:
-            BackendUnavailableError: There is none to be had.
+            BackendOutageError: There is none to be had.
         """
         if not self._slots.acquire(timeout=self._patience):
-            raise BackendUnavailableError(f"all connections to {self._address.label} are in use")
+            raise BackendOutageError(f"all connections to {self._address.label} are in use")
         try:
             connection = self._take()
             self._lent.add(connection)

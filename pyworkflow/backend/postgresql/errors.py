@@ -8,6 +8,7 @@ from psycopg import errors
 
 from pyworkflow.errors import (
     BackendFullError,
+    BackendOutageError,
     BackendReadOnlyError,
     BackendUnavailableError,
     BackendVersionError,
@@ -15,16 +16,6 @@ from pyworkflow.errors import (
 
 AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 """Another transaction was in the way; it has ended, and the same works may do now."""
-
-READ_ONLY = (errors.ReadOnlySqlTransaction, errors.InsufficientPrivilege)
-"""The server is a standby, or the role may not write."""
-
-_NO_SCHEMA = (
-    errors.UndefinedTable,
-    errors.UndefinedColumn,
-    errors.UndefinedObject,
-    errors.InvalidSchemaName,
-)
 
 
 @contextmanager
@@ -35,34 +26,34 @@ def translated(label: str) -> Generator[None]:
     except psycopg.Error as error:
         raise translate(error, label) from error
     except OSError as error:
-        raise BackendUnavailableError(f"{label} cannot be reached: {error.strerror}") from error
+        raise BackendOutageError(f"{label} cannot be reached: {error.strerror}") from error
 
 
 def translate(error: psycopg.Error, label: str) -> BackendUnavailableError:
     """Return our error for one of the driver's."""
     message = str(error).strip() or type(error).__name__
-    for kinds, kind, reason in _REASONS:
-        if isinstance(error, kinds):
-            return kind(reason.format(label=label, message=message))
+    for states, kind, reason in _REASONS:
+        if (error.sqlstate or "").startswith(states):
+            return kind(f"{label}{reason}: {message}")
+    if is_lost(error):
+        return BackendOutageError(f"{label} cannot be reached: {message}")
     return BackendUnavailableError(f"{label} cannot be used: {message}")
 
 
-_REASONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[BackendUnavailableError], str], ...] = (
-    ((errors.DiskFull,), BackendFullError, "no space left for {label}: {message}"),
-    (READ_ONLY, BackendReadOnlyError, "{label} cannot be written: {message}"),
-    (_NO_SCHEMA, BackendVersionError, "{label} lacks a part of the schema: {message}"),
+_REASONS: tuple[tuple[tuple[str, ...], type[BackendUnavailableError], str], ...] = (
+    (("53100",), BackendFullError, " has no space left"),
+    (("25006", "42501"), BackendReadOnlyError, " cannot be written"),
+    (("42P01", "42703", "42704", "3F000"), BackendVersionError, " lacks a part of the schema"),
+    (("55P03",), BackendOutageError, ": another transaction holds its locks"),
     (
-        (errors.LockNotAvailable,),
-        BackendUnavailableError,
-        "{label}: another transaction holds its locks: {message}",
+        ("40001", "40P01", "23505"),
+        BackendOutageError,
+        ": another transaction was in the way, roll back and do the same once more",
     ),
-    (
-        AGAIN,
-        BackendUnavailableError,
-        "{label}: another transaction was in the way, roll back and do the same once more: {message}",
-    ),
+    # Too many connections, no memory; a system call that failed.
+    (("53", "58"), BackendOutageError, " has no resources left"),
 )
-"""What the driver's errors mean. All others are outages, too: a caller tries again later, or reads what is wrong with the server."""
+"""What SQLSTATEs mean, by their beginnings. Whatever else the server says, a caller tries again later, and people read what it is."""
 
 
 def is_lost(error: psycopg.Error) -> bool:

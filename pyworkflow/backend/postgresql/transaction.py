@@ -19,7 +19,7 @@ from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQL
 from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.backoff import Backoff
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendOutageError, BackendUnavailableError
 from pyworkflow.ids import new_id
 
 ATTEMPTS = 20
@@ -107,7 +107,7 @@ class Writer:
                 lost += 1
                 if not is_lost(error) or lost > 1:
                     raise
-        raise BackendUnavailableError(
+        raise BackendOutageError(
             f"other transactions were in the way {ATTEMPTS} times: {obstacle or 'they hold its locks'}"
         ) from obstacle
 
@@ -157,7 +157,7 @@ class Writer:
                 void = self._ask(receipt)
             except (BackendUnavailableError, psycopg.Error) as error:
                 if time.monotonic() > end:
-                    raise BackendUnavailableError(
+                    raise BackendOutageError(
                         f"the connection was lost during a commit; nobody knows whether it took place: {error}"
                     ) from error
                 time.sleep(backoff.pause())

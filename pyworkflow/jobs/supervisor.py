@@ -119,6 +119,7 @@ class Supervisor:
         self._wake.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, self._called)
         self._closing = False
+        self._ended = False
         self.aborting = False
         self._lock = Lock()
         self._server: socket.socket | None = None
@@ -149,9 +150,13 @@ class Supervisor:
         self._thread.join()
 
     def _call(self, function: Callable[[], None]) -> None:
-        self._calls.append(function)
-        with suppress(BlockingIOError):  # it has enough to wake up from
-            self._wake.send(b".")
+        """Have the loop call a function; not after its end, which may come while somebody still aborts."""
+        with self._lock:
+            if self._ended:
+                return
+            self._calls.append(function)
+            with suppress(BlockingIOError):  # it has enough to wake up from
+                self._wake.send(b".")
 
     # -- the loop ------------------------------------------------------------------------------------------------------------------
 
@@ -178,9 +183,11 @@ class Supervisor:
             self._process.wait()
         for attempt in list(self._attempts.values()):
             self._finish(attempt, "its process was ended with the job", clean=False)
-        self._selector.close()
-        self._wake.close()
-        self._woken.close()
+        with self._lock:
+            self._ended = True
+            self._selector.close()
+            self._wake.close()
+            self._woken.close()
 
     # -- the server ----------------------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from pyworkflow.backend.base import Completion, FeedEntry, Poll
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.backend.stored import StoredBackend
-from pyworkflow.decision import CompleteProcess, Decision, ScheduleActivity, Timer
+from pyworkflow.decision import CompleteProcess, Decision, RecordMarker, ScheduleActivity, Timer
 from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.event import DecisionEvent
 from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted, ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -111,6 +112,27 @@ def test_each_decider_is_given_the_input_as_it_was(backend: StoredBackend) -> No
 
     assert foreseen is not None
     assert foreseen.process.input == {"items": [1]}
+
+
+def test_what_was_decided_is_dropped_while_a_decider_holds_the_process(
+    backend: StoredBackend,
+) -> None:
+    decided(backend, ScheduleActivity("charge", "a"))
+    task = claimed(backend)
+    backend.signal_process("p", "hurry")
+    held = backend.poll_decision_task()
+    assert held is not None
+    foreseen = backend.foresee(task, RESULT)
+    assert foreseen is not None
+
+    then = Completion(foreseen, [RecordMarker("by foresight")])
+    assert backend.turn([Completion(task, RESULT, then)]).errors == [None]
+    backend.complete_decision_task(held, RecordMarker("by the decider"))
+
+    markers = [e.decision for e in backend.history("p") if isinstance(e, DecisionEvent)]
+    assert RecordMarker("by the decider") in markers
+    assert RecordMarker("by foresight") not in markers
+    assert backend.check() == []
 
 
 def test_what_was_decided_is_dropped_if_something_else_has_happened(

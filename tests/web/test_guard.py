@@ -111,6 +111,40 @@ def test_without_a_token_only_health_and_the_login_answer(
     assert histories(manager) == before
 
 
+FOREIGN_ORIGINS = (
+    f"{URL}.evil.example",
+    f"{URL}@evil.example",
+    f"{URL}/",
+    f"{URL}0",
+    "http://evil.example",
+    f"http://evil.example/?{URL}",
+    "null",
+    "",
+)
+
+
+def test_only_our_own_origin_may_change_anything(run: Run, guarded: Any, manager: Manager) -> None:
+    app, secrets = guarded
+    before = histories(manager)
+    token = {"Authorization": f"Bearer {secrets['boss']}"}
+
+    async def call() -> list[int]:
+        statuses: list[int] = []
+        for origin in FOREIGN_ORIGINS:
+            async with client(app, headers=token | {"Origin": origin}) as http:
+                response = await http.post("/api/processes", json={"workflow": "Order"})
+                statuses.append(response.status_code)
+        async with client(app, headers=token | {"Origin": URL}) as http:
+            response = await http.post("/api/processes", json={"workflow": "Nothing"})
+            statuses.append(response.status_code)
+        return statuses
+
+    *refused, ours = run(call)
+    assert set(refused) == {403}
+    assert ours != 403
+    assert histories(manager) == before
+
+
 VARIANTS = (
     "{}/",
     "/{}",

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from pyworkflow.backend.memory import MemoryBackend
+from pyworkflow.codec import to_plain
 from pyworkflow.jobs.definition import JobConfig, JobDefinition, PluginDefinition
 from pyworkflow.jobs.errors import JobError
 from pyworkflow.jobs.loggers import LOGGERS
+from pyworkflow.jobs.restart import Beginning, left_in_history
+from pyworkflow.process import Process
 from tests.integration.jobs.kit import do, job, letters, lines, moves, run, traced
 
 
@@ -76,6 +79,16 @@ def test_without_a_failure_a_restart_is_a_start_with_a_message(tmp_path: Path, b
     assert said == ["no earlier failure of job 'flowmancer': it starts from the beginning"]
     assert moves("a") == ["_P", "PR", "RC"]
     assert not report.restarted
+
+
+def test_a_restart_that_ends_before_a_task_begins_leaves_it_to_the_next_one() -> None:
+    began = Beginning(("a", "b"), done=("a",), restarted=("b",), shared_dict={"n": 1})
+    with MemoryBackend() as backend:
+        backend.register_workflow("job")
+        backend.start_process(Process("job", "flowmancer", to_plain(began)))
+        backend.terminate_process("flowmancer", "another driver took over")
+
+        assert left_in_history(backend, "flowmancer") == began
 
 
 def test_a_start_without_restart_forgets_what_was_left(tmp_path: Path) -> None:

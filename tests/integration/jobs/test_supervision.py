@@ -1,6 +1,7 @@
 """Tasks whose surroundings go wrong: the fork server dies, somebody else cancels the job."""
 
 import signal
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -12,6 +13,9 @@ from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.errors import BackendUnavailableError, UnknownProcessError
 from pyworkflow.jobs.definition import TaskDefinition
+from pyworkflow.jobs.forkserver import Setting
+from pyworkflow.jobs.shared import SharedStore
+from pyworkflow.jobs.supervisor import Supervisor
 from pyworkflow.process import Process, Status
 from tests.integration.jobs.kit import do, is_alive, job, letters, lines, pids, run, traced, until
 
@@ -91,6 +95,27 @@ def test_modules_that_cannot_be_imported_by_the_fork_server_fail_the_tasks(
     assert letters(report) == {"a": "F", "b": "D"}
     assert lines("a")[-1][1].startswith("the fork server ended with exit status 1;")
     assert "not here" in capfd.readouterr().err
+
+
+def test_a_task_whose_process_dies_after_it_completed_has_failed(tmp_path: Path) -> None:
+    tasks = {"odd": do("Odd", how="die after all is done"), "after": do("Nothing", "odd")}
+
+    report = run(job(tmp_path, tasks))
+
+    assert letters(report) == {"odd": "F", "after": "D"}
+    assert lines("odd")[-1][1].startswith("its process ended with SIGKILL;")
+
+
+def test_an_end_that_comes_while_the_supervisor_closes_is_no_error(tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+    setting = Setting(sys.path, str(tmp_path), (), (), None)
+    supervisor = Supervisor(setting, SharedStore(), lambda event: None, errors.append)
+    supervisor.close()
+
+    supervisor.abort()
+    supervisor.close()
+
+    assert errors == []
 
 
 class Shaky(Wrapper):

@@ -58,13 +58,15 @@ def scheduled(
         return []
     decision = asked.schedule_activity(a, p)
     execution = ActivityExecution(decision.activity, decision.id, decision.input)
-    retry = p.unpack(a.get("control")).meta.get("retry")
+    meta = p.unpack(a.get("control")).meta
+    retry = meta.get("retry")
     s.activities[activity_id] = OpenActivity(
         execution,
         a,
         a["activityId"],
         attempt,
         retry=None if retry is None else convert(retry, Retry, "retry"),
+        once=bool(meta.get("once")),
         since=at,
         queued=at,
     )
@@ -134,7 +136,9 @@ def failed(s: State, a: Attributes, p: Payloads, event_id: int, at: DateTime | N
     if packed.meta.get(MISROUTED):
         return _given_back(s, a, event_id, at)
     result: ActivityResult
-    if packed.meta.get("timedout"):
+    if packed.meta.get(RELEASED):
+        result = ActivityTimedOut(RELEASED)
+    elif packed.meta.get("timedout"):
         result = ActivityTimedOut(packed.value)
     else:
         reason = packed.meta.get("reason") or a.get("reason")
@@ -219,7 +223,8 @@ def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]
     if activity.cancel_requested or not (activity.started or result == WAITED):
         return None
     if meta.get(RELEASED):
-        return float(meta.get("delay", 0))
+        # In an outage it is given back before any users' code has run.
+        return None if activity.once and "delay" not in meta else float(meta.get("delay", 0))
     retry = activity.retry
     if isinstance(result, ActivityFailed):
         reason, type_name = result.reason, result.type_name

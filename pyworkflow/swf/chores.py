@@ -174,7 +174,14 @@ def _size(decisions: Sequence[Swf]) -> int:
 
 
 def failed(
-    reason: str, details: Json, failures: int, payloads: Payloads, owner: str, *, park: bool = False
+    reason: str,
+    details: Json,
+    failures: int,
+    payloads: Payloads,
+    owner: str,
+    *,
+    park: bool = False,
+    delay: float | None = None,
 ) -> list[Swf]:
     """Return what records that a decider failed, and asks again after a while, unless it has failed too often.
 
@@ -185,11 +192,13 @@ def failed(
         payloads: How values become texts.
         owner: The id of the process.
         park: Whether this failure is enough to park the process.
+        delay: Seconds until it is asked again; None for ever more seconds.
     """
     parked = park or failures + 1 >= MAX_FAILURES
     told = payloads.pack_failure(details, owner, reason=cut(reason), parked=parked or None)
     marker = decision("RecordMarker", {"markerName": FAILED_MARKER, "details": told})
     if parked:
         return [marker]
-    delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**failures)
+    if delay is None:
+        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**failures)
     return [marker, _timer(delay, payloads, owner, again=True)]

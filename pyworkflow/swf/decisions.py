@@ -100,7 +100,12 @@ def _schedule(d: ScheduleActivity, c: Context) -> tuple[str, Attributes]:
         # Fails here and now, not when the attempt is due.
         attempt_id(d.id, retry.max_attempts)
     control = c.payloads.pack(
-        None, c.owner, "control", given=given, retry=None if retry is None else to_plain(retry)
+        None,
+        c.owner,
+        "control",
+        given=given,
+        retry=None if retry is None else to_plain(retry),
+        once=True if known is not None and known.at_most_once else None,
     )
     attributes: Attributes = {
         "activityType": c.settings.type_of(d.activity),

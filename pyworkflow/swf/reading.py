@@ -6,6 +6,7 @@ leaves no trace.
 """
 
 from collections.abc import Iterable
+from datetime import UTC
 from datetime import datetime as DateTime
 from typing import Any
 
@@ -73,6 +74,8 @@ class Reader:
 
     def _read(self, raw: Raw) -> None:
         kind, at = raw["eventType"], raw.get("eventTimestamp")
+        if at is not None:
+            at = at.astimezone(UTC)
         attributes = raw.get(attributes_key(kind, "Event"), {})
         if kind == "DecisionTaskScheduled":
             self._scheduled[raw["eventId"]] = at

@@ -23,6 +23,7 @@ class OpenActivity(Struct):
         attempt: The number of the present attempt.
         failed: How many attempts failed so far.
         retry: When it is tried again.
+        once: Whether nobody is to do it again once a worker has begun with it.
         since: When the present attempt was scheduled.
         queued: When it was scheduled first: it may have been given back by workers that do not have the activity.
         misrouted: How often it was given back so.
@@ -41,6 +42,7 @@ class OpenActivity(Struct):
     attempt: int = 1
     failed: int = 0
     retry: Retry | None = None
+    once: bool = False
     since: DateTime | None = None
     queued: DateTime | None = None
     misrouted: int = 0

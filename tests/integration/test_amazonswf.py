@@ -28,12 +28,18 @@ from pyworkflow.event import (
     ActivityAttemptEvent,
     ActivityEvent,
     DecisionEvent,
+    DecisionFailedEvent,
     DecisionStartedEvent,
 )
 from pyworkflow.manager import Manager
 from pyworkflow.payloads import S3Store
 from pyworkflow.process import Process
-from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
+from pyworkflow.result import (
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityTimedOut,
+    ProcessCompleted,
+)
 from pyworkflow.retry import Retry
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker import Worker
@@ -245,16 +251,52 @@ def test_a_process_whose_decider_keeps_failing_is_parked_and_resumed(
 def test_released_tasks_are_done_by_another(backend: AmazonSWFBackend) -> None:
     process_id = backend.start_process(Process("order"))
     backend.release_tasks([decision(backend)])
-    backend.complete_decision_task(decision(backend), ScheduleActivity("charge", "a"))
+    asked = decision(backend)
+    assert asked.attempt == 2
+    backend.complete_decision_task(asked, ScheduleActivity("charge", "a"))
     backend.release_tasks([attempt(backend)])
     again = attempt(backend)
     assert again.attempt == 2
     backend.complete_activity_task(again, ActivityCompleted())
 
+    history = decision(backend).process.history
+
+    assert DecisionFailedEvent("released") in list(history)
+    [tried] = history.find(ActivityAttemptEvent)
+    assert isinstance(tried, ActivityAttemptEvent)
+    assert tried.result == ActivityTimedOut("released")
+    assert backend.process_by_id(process_id).is_open
+
+
+def test_tasks_that_nobody_has_begun_are_given_back_uncounted(backend: AmazonSWFBackend) -> None:
+    backend.start_process(Process("order"))
+    backend.release_tasks([decision(backend)], unseen=True)
+    asked = decision(backend)
+    assert asked.attempt == 1
+    backend.complete_decision_task(asked, ScheduleActivity("charge", "a"))
+    backend.release_tasks([attempt(backend)], unseen=True)
+
+    again = attempt(backend)
+
+    assert again.attempt == 1
+    backend.complete_activity_task(again, ActivityCompleted())
+    types = [event.type for event in decision(backend).process.history]
+    assert "activity_attempt" not in types
+    assert "decision_failed" not in types
+
+
+def test_an_activity_that_must_not_run_twice_ends_when_it_is_released(
+    backend: AmazonSWFBackend,
+) -> None:
+    backend.register_activity("once", at_most_once=True, retry=Retry(3))
+    backend.start_process(Process("order"))
+    backend.complete_decision_task(decision(backend), ScheduleActivity("once", "a"))
+    backend.release_tasks([attempt(backend)])
+
     ended = decision(backend).process.history[-2]
 
     assert isinstance(ended, ActivityEvent)
-    assert backend.process_by_id(process_id).is_open
+    assert ended.result == ActivityTimedOut("released")
 
 
 def test_what_a_worker_does_not_have_is_done_by_another(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime as DateTime
+from functools import partial
 from threading import Event as Flag
 from typing import Any
 
@@ -146,7 +147,8 @@ class AmazonSWFBackend(Backend, ForkAware):
             self._closing.wait,
         )
         self._working = Working(lambda: self.polls, self.calls, self._payloads, self._closing.wait)
-        self._polling = Polling(self._ask, self._give_back)
+        # What a poll brings too late has been shown to nobody.
+        self._polling = Polling(self._ask, partial(self._give_back, unseen=True))
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="pyworkflow-swf")
         self._taken: set[str] = set()
 
@@ -396,12 +398,12 @@ class AmazonSWFBackend(Backend, ForkAware):
             return self._working.poll(poll)
         return self._deciding.poll(poll)
 
-    def _give_back(self, task: Task) -> None:
+    def _give_back(self, task: Task, *, unseen: bool) -> None:
         try:
             if isinstance(task, ActivityTask):
-                self._working.give_back(task)
+                self._working.give_back(task, unseen=unseen)
             else:
-                self._deciding.give_back(task)
+                self._deciding.give_back(task, unseen=unseen)
         except PyworkflowError:
             # Nobody is left to tell: its timeout frees it.
             return
@@ -431,7 +433,7 @@ class AmazonSWFBackend(Backend, ForkAware):
     ) -> None:
         self._check_open()
         for task in tasks:
-            self._give_back(task)
+            self._give_back(task, unseen=unseen)
 
     def wake(self) -> None:
         self._polling.wake()

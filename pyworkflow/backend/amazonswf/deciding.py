@@ -20,6 +20,7 @@ from pyworkflow.errors import (
 from pyworkflow.event import CancelRequestedEvent
 from pyworkflow.failure import describe
 from pyworkflow.swf import chores
+from pyworkflow.swf.attempts import RELEASED
 from pyworkflow.swf.check import checked
 from pyworkflow.swf.chores import Swf
 from pyworkflow.swf.decisions import Context, to_swf
@@ -269,10 +270,15 @@ class Deciding:
                 execution, [(child, policy) for child, policy in given.get("bound", ())]
             )
 
-    def give_back(self, task: DecisionTask) -> None:
-        """Let another worker decide at once."""
+    def give_back(self, task: DecisionTask, *, unseen: bool) -> None:
+        """Let another worker decide at once. It counts as a failure where a decider was asked: one that never answers must be parked."""
         owner = str(task.process.id)
-        self._answer(token_of(task), [chores.wake(self._payloads, owner)], QUIET, owner)
+        if unseen:
+            self._answer(token_of(task), [chores.wake(self._payloads, owner)], QUIET, owner)
+            return
+        failures = int(task.context.get("failures", 0))
+        released = chores.failed(RELEASED, None, failures, self._payloads, owner, delay=0.0)
+        self._answer(token_of(task), released, FAILED, owner)
 
     def _answer_alone(
         self,

@@ -175,4 +175,4 @@ def _activity(one: OpenActivity, state: State) -> Pending:
 def _misrouted(times: int, what: str) -> str | None:
     if not times:
         return None
-    return f"given back by workers that do not have {what}, {times} times so far"
+    return f"given back {times} times by workers that could not begin with it: does one of them have {what}?"

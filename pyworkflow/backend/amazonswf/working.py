@@ -197,9 +197,10 @@ class Working:
             raise self._stale(task, fault) from None
         return bool(answer.get("cancelRequested"))
 
-    def give_back(self, task: ActivityTask) -> None:
-        """Let another worker do it at once."""
-        self._failed(token_of(task), RELEASED, {RELEASED: True}, str(task.process_id))
+    def give_back(self, task: ActivityTask, *, unseen: bool) -> None:
+        """Let another worker do it at once: as the same attempt if no users' code has run for it."""
+        mark = MISROUTED if unseen else RELEASED
+        self._failed(token_of(task), mark, {mark: True}, str(task.process_id))
 
     @staticmethod
     def _stale(task: ActivityTask, fault: Fault) -> Exception:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from threading import Lock, RLock, local
 from typing import Any
 
 from pyworkflow.backend.reentry import once
 from pyworkflow.backend.touches import Planned, Ready
 from pyworkflow.backend.unit import Work
-from pyworkflow.errors import BackendUnavailableError, ReentrantCallError
+from pyworkflow.errors import BackendUnavailableError, PyworkflowError, ReentrantCallError
 
 
 class Submission:
@@ -142,13 +143,7 @@ class GroupCommit:
             self._taken, self._riders = self._riders, []
         served = False
         try:
-            self._commit([*group, *self._taken])
-            served = True
-        except Exception as error:
-            # Each of the threads raises it.
-            for submission in group:
-                theirs = submission is leader or not isinstance(error, ReentrantCallError)
-                submission.error = error if theirs else _stopped()
+            served = self._serve(leader, group, self._taken)
         except BaseException:
             # The others were not interrupted.
             for submission in group:
@@ -162,6 +157,25 @@ class GroupCommit:
                 submission.done = True
                 if submission is not leader:
                     submission.call()
+
+    def _serve(
+        self, leader: Submission, group: Sequence[Submission], riders: Sequence[Rider]
+    ) -> bool:
+        """Commit for all of a group; if a work fails by a fault of its own, for each of them alone. Tell whether the riders were served."""
+        try:
+            self._commit([*group, *riders])
+        except (BackendUnavailableError, ReentrantCallError) as error:
+            for submission in group:
+                submission.error = _error_for(submission is leader, error)
+            return False
+        except Exception as error:
+            if len(group) + len(riders) == 1:
+                group[0].error = error
+            else:
+                for submission in group:
+                    self._serve(leader, [submission], [])
+            return False
+        return True
 
     def _hand_over(self) -> None:
         """Have the next one commit; called under the lock."""
@@ -193,6 +207,17 @@ class GroupCommit:
                 self._queue.remove(submission)
                 if submission.leads:
                     self._hand_over()
+
+
+def _error_for(leads: bool, error: PyworkflowError) -> PyworkflowError:
+    """Return what a thread raises when the commit for it has failed: an object of its own, for each thread adds its stack."""
+    if leads:
+        return error
+    if isinstance(error, ReentrantCallError):
+        return _stopped()
+    twin = copy(error)
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 def _stopped() -> BackendUnavailableError:

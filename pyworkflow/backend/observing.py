@@ -44,7 +44,10 @@ class Observable:
         raise self._unsupported("pollers")
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
-        """Call back after each commit of this backend object, in the thread that made it, with what was recorded."""
+        """Call back after each commit of this backend object, in one of its threads, with what was recorded.
+
+        An observer that raises is logged; nothing else comes of it.
+        """
         raise self._unsupported("observe")
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What every store has in common below the port: transactions and snapshots, waiting for news, telling observers."""
 
+import logging
 import time
 from abc import abstractmethod
 from collections import deque
@@ -17,6 +18,8 @@ from pyworkflow.forks import ForkAware
 from pyworkflow.ledger.sweep import sweep
 
 T = TypeVar("T")
+
+log = logging.getLogger("pyworkflow.backend")
 
 
 class Transactions(Backend, ForkAware):
@@ -93,7 +96,11 @@ class Transactions(Backend, ForkAware):
                 while self._untold:
                     recorded = self._untold.popleft()
                     for observer in list(self._observers):
-                        observer(recorded)
+                        try:
+                            observer(recorded)
+                        except Exception:
+                            # It is committed, perhaps for another thread, and other observers are to hear of it.
+                            log.exception("observer %r failed", observer)
 
     def _do(self, work: Callable[[StoredUnit], T]) -> T:
         result = self._write([work])[0]

@@ -61,7 +61,8 @@ def backend(server: Server, schema: str) -> Iterator[PostgreSQLBackend]:
 
 
 def decision(backend: PostgreSQLBackend) -> DecisionTask:
-    [task] = backend.turn(polls=[Poll(DecisionTask)]).tasks
+    # The server may notice the loss of another connection later, and hold its locks until then.
+    [task] = backend.turn(polls=[Poll(DecisionTask)], wait=60).tasks
     assert isinstance(task, DecisionTask)
     return task
 
@@ -634,9 +635,9 @@ def test_a_commit_that_nobody_answers_happens_once(
 
     process_id = cut(lambda: backend.start_process(Process("w")))
     cut(lambda: backend.signal_process(process_id, "s"))
-    [task] = cut(lambda: backend.turn(polls=[Poll(DecisionTask)])).tasks
+    [task] = cut(lambda: backend.turn(polls=[Poll(DecisionTask)], wait=60)).tasks
     cut(lambda: backend.complete_decision_task(task, ScheduleActivity("a", id="a")))
-    [work] = cut(lambda: backend.turn(polls=[Poll(ActivityTask)])).tasks
+    [work] = cut(lambda: backend.turn(polls=[Poll(ActivityTask)], wait=60)).tasks
     cut(lambda: backend.heartbeat_activity_task(work, 50))
     cut(lambda: backend.complete_activity_task(work, ActivityCompleted(1)))
     cut(lambda: backend.complete_decision_task(decision(backend), CompleteProcess(1)))

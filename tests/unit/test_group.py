@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pyworkflow.backend.group import GroupCommit, Rider, Submission
-from pyworkflow.errors import ReentrantCallError
+from pyworkflow.errors import BackendOutageError, ReentrantCallError
 
 
 def work(unit: object) -> None:
@@ -51,14 +51,14 @@ def test_what_comes_during_a_commit_goes_into_the_next_one() -> None:
     assert groups == [1, 7]
 
 
-def test_an_error_is_that_of_its_whole_group_and_of_no_other() -> None:
+def test_an_outage_is_that_of_its_whole_group_and_of_no_other() -> None:
     failures = 0
 
     def commit(group: list[Submission]) -> None:
         nonlocal failures
         if any(submission.works == [] for submission in group):
             failures += len(group)
-            raise ValueError("no works")
+            raise BackendOutageError("away")
         for submission in group:
             submission.results = ["done"]
 
@@ -66,8 +66,35 @@ def test_an_error_is_that_of_its_whole_group_and_of_no_other() -> None:
 
     results = in_threads(40, lambda n: grouped.submit([work] if n % 5 else []))
 
-    assert sum(isinstance(result, ValueError) for result in results) == failures >= 8
+    errors = [result for result in results if isinstance(result, BackendOutageError)]
+    assert len(errors) == failures >= 8
+    assert len({id(error) for error in errors}) == failures
+    assert {str(error) for error in errors} == {"away"}
     assert results.count(["done"]) == 40 - failures
+
+
+def test_a_fault_of_one_call_is_its_own() -> None:
+    groups: list[int] = []
+    waiting = threading.Event()
+
+    def commit(group: list[Submission]) -> None:
+        if not groups:
+            # The first one is held up until all others have come.
+            while len(grouped._queue) < 39:
+                waiting.wait(0.001)
+        groups.append(len(group))
+        for submission in group:
+            if submission.works == []:
+                raise ZeroDivisionError
+            submission.results = ["done"]
+
+    grouped = GroupCommit(commit)
+
+    results = in_threads(40, lambda n: grouped.submit([work] if n % 5 else []))
+
+    assert max(groups) == 39
+    assert sum(isinstance(result, ZeroDivisionError) for result in results) == 8
+    assert results.count(["done"]) == 32
 
 
 @pytest.mark.parametrize("leads", [False, True])

@@ -179,6 +179,19 @@ class Queries(Contract):
 
         assert heard == backend.feed()
 
+    def test_an_observer_that_raises_disturbs_nobody(self, backend: Backend) -> None:
+        self.requires(backend, Capability.FEED)
+        heard: list[FeedEntry] = []
+
+        def fail(entries: list[FeedEntry]) -> None:
+            raise ZeroDivisionError
+
+        backend.observe(fail)
+        backend.observe(heard.extend)
+        process_id = self.start(backend)
+
+        assert [entry.process_id for entry in heard] == [process_id]
+
     def test_what_a_process_waits_for_is_told(self, backend: Backend, clock: FakeClock) -> None:
         self.requires(backend, Capability.COUNTS, Capability.CLOCK, Capability.CHILDREN)
         process_id = self.start(backend)

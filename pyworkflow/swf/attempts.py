@@ -37,6 +37,9 @@ MISROUTED = "misrouted"
 WAITED = ActivityTimedOut("schedule_to_start")
 """How an attempt ends that no worker took in time."""
 
+UNHARMED = {"delay", "timedout"}
+"""What is told of an attempt that had not begun, or whose own code says that it timed out."""
+
 RELEASED = "released"
 """Why an attempt ended that its worker gave back: the next one follows at once and uses up no retry."""
 
@@ -222,9 +225,11 @@ def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]
     """Return the seconds until the next attempt, None if there is none."""
     if activity.cancel_requested or not (activity.started or result == WAITED):
         return None
+    if activity.once and isinstance(result, ActivityTimedOut) and not meta.keys() & UNHARMED:
+        # Its worker may have been lost: SWF tells that by no more than a timeout.
+        return None
     if meta.get(RELEASED):
-        # In an outage it is given back before any users' code has run.
-        return None if activity.once and "delay" not in meta else float(meta.get("delay", 0))
+        return float(meta.get("delay", 0))
     retry = activity.retry
     if isinstance(result, ActivityFailed):
         reason, type_name = result.reason, result.type_name

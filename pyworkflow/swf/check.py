@@ -54,14 +54,14 @@ def checked(
             if decision.closing and index + 1 < len(wanted):
                 raise InvalidRequestError("place", "it closes the process and must come last")
             check_fields(decision)
-            _check(decision)
+            _check(decision, context.owner)
             groups += translated([decision], waits, context)
         except PyworkflowError as error:
             raise InvalidDecisionError(f"{what}, {decision.type}", str(error)) from error
     return groups
 
 
-def _check(d: Decision) -> None:
+def _check(d: Decision, owner: str) -> None:
     if isinstance(d, ScheduleActivity):
         check_name(d.activity, "activity")
         check_name(d.id, "activity id")
@@ -89,6 +89,7 @@ def _check(d: Decision) -> None:
         check_name(d.process_id.partition(":")[0], "process id")
         check_own(check_name(d.signal.name, "signal name"), "signal name")
     elif isinstance(d, RequestCancelProcess):
-        check_name(d.process_id.partition(":")[0], "process id")
+        if check_name(d.process_id.partition(":")[0], "process id") == owner:
+            raise InvalidRequestError(f"process id {d.process_id!r}", "is its own")
     elif isinstance(d, RecordMarker):
         check_own(check_name(d.name, "marker name"), "marker name")

@@ -12,7 +12,13 @@ from pyworkflow.backend import connect
 from pyworkflow.backend.amazonswf import AmazonSWFBackend, Fault
 from pyworkflow.backend.base import Completion
 from pyworkflow.codec import decode, encode
-from pyworkflow.decision import CompleteProcess, RecordMarker, ScheduleActivity, Timer
+from pyworkflow.decision import (
+    CompleteProcess,
+    RecordMarker,
+    RequestCancelProcess,
+    ScheduleActivity,
+    Timer,
+)
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidDecisionError,
@@ -75,6 +81,7 @@ def test_a_start_that_swf_would_refuse_is_refused_before_any_call(
         ([CompleteProcess(), Timer(1)], "decision 1, complete_process"),
         ([Timer(10**8 + 1.0)], "decision 1, timer"),
         ([RecordMarker("pyworkflow.failed")], "decision 1, record_marker"),
+        ([RequestCancelProcess("p")], "decision 1, request_cancel_process: .*its own"),
         ([RecordMarker("m", float("inf"))], "decision 1, record_marker"),
     ],
 )

@@ -13,6 +13,7 @@ from pyworkflow.backend.amazonswf.looking import waits_of
 from pyworkflow.backend.amazonswf.polling import Polling
 from pyworkflow.backend.exchange import Poll
 from pyworkflow.decision import CancelActivity, ScheduleActivity
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import (
     ActivityEvent,
     ActivityStartedEvent,
@@ -427,6 +428,12 @@ def test_who_has_nothing_polls_nothing() -> None:
     assert polling.take([Poll(DecisionTask, names=())], 0) == []
     assert polling.take([Poll(DecisionTask, names=())], 60, lambda: bool(not asked)) == []
     assert asked == []
+
+
+@pytest.mark.parametrize("kind", [DecisionTask, ActivityTask])
+def test_a_name_that_cannot_be_one_is_refused(script: Script, kind: Any) -> None:
+    with pytest.raises(InvalidRequestError):
+        script.backend.turn(polls=[Poll(kind, names=("",))])
 
 
 def threads() -> list[Thread]:

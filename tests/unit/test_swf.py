@@ -525,3 +525,34 @@ def test_lambda_gets_its_input_as_it_is_and_the_role_goes_with_the_start() -> No
 
     assert options == {"lambdaRole": "arn:role"}
     assert '"$stored"' in told["scheduleLambdaFunctionDecisionAttributes"]["input"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "ends"),
+    [
+        ("ActivityTaskTimedOut", {"timeoutType": "HEARTBEAT"}, True),
+        ("ActivityTaskTimedOut", {"timeoutType": "START_TO_CLOSE"}, True),
+        ("ActivityTaskFailed", {"details": Payloads().pack(None, "p", released=True)}, True),
+        (
+            "ActivityTaskFailed",
+            {"details": Payloads().pack(None, "p", released=True, delay=60)},
+            False,
+        ),
+        ("ActivityTaskFailed", {"details": Payloads().pack("own", "p", timedout=True)}, False),
+        ("ActivityTaskFailed", {"reason": "no"}, False),
+    ],
+)
+def test_one_that_must_not_run_twice_is_not_tried_again_after_a_timeout(
+    kind: str, more: dict[str, Any], ends: bool
+) -> None:
+    settings = Settings()
+    settings.activities["charge"] = ActivityType(
+        "charge", "1.0", "default", 60, 60, 60, Retry(3), at_most_once=True
+    )
+    decision = ScheduleActivity("charge", "a", input=[1])
+    happened = scheduled(ActivityStartedEvent(A), decision=decision)
+    told = to_swf_history(process_of(happened), settings=settings)
+    last = len(told)
+    told.append(raw(last + 1, kind, scheduledEventId=last - 1, startedEventId=last, **more))
+
+    assert (read(told).state.activities == {}) == ends

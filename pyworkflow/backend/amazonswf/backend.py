@@ -14,7 +14,7 @@ from pyworkflow.backend.amazonswf.client import Calls, check_client, make_client
 from pyworkflow.backend.amazonswf.deciding import Deciding
 from pyworkflow.backend.amazonswf.executions import Executions, execution_of, status_of
 from pyworkflow.backend.amazonswf.looking import listed, page, waits_of
-from pyworkflow.backend.amazonswf.polling import Polling, Task
+from pyworkflow.backend.amazonswf.polling import Polling, Task, with_checked_names
 from pyworkflow.backend.amazonswf.purging import purge
 from pyworkflow.backend.amazonswf.starting import Starting
 from pyworkflow.backend.amazonswf.types import register_type
@@ -345,6 +345,7 @@ class AmazonSWFBackend(Backend, ForkAware):
         stop: Callable[[], bool] | None = None,
     ) -> Turn:
         self._check_open()
+        polls = [with_checked_names(poll) for poll in polls]
         errors = self._complete_all(completions)
         if not polls:
             return Turn(errors, [])

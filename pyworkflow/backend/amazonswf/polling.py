@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 
+from msgspec.structs import replace
+
 from pyworkflow.backend.exchange import Poll
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.values import check_name
 
 Task = ActivityTask | DecisionTask
 Key = tuple[type, str, tuple[str, ...] | None]
@@ -176,6 +179,18 @@ class Polling:
             self._changed.notify_all()
         for task in left:
             self._give_back(task)
+
+
+def with_checked_names(poll: Poll) -> Poll:
+    """Return a poll with each name once and in order: polls for the same names share what they bring.
+
+    Raises:
+        InvalidRequestError: A name is not acceptable.
+    """
+    if poll.names is None:
+        return poll
+    what = "workflow" if poll.kind is DecisionTask else "activity"
+    return replace(poll, names=tuple(sorted({check_name(name, what) for name in poll.names})))
 
 
 def _key(poll: Poll) -> Key:

@@ -37,6 +37,9 @@ Outcomes of activities (`ActivityFailed` and its family) are results, not errors
 The names ending in ``Exception`` are those of the first pyworkflow and stay.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 
 class PyworkflowError(Exception):
     """The root of the tree. Arguments are kept in ``args``, so every error pickles and copies."""
@@ -254,6 +257,13 @@ class BackendReplacedError(BackendUnavailableError):
 
 class BackendVersionError(BackendUnavailableError):
     """The store's schema is newer than this pyworkflow, or the file is no store of ours."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether an exception says that a store could not be reached; of a group, whether one of its exceptions does."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_outage(each) for each in cast("Iterable[BaseException]", error.exceptions))
+    return isinstance(error, BackendUnavailableError) and not isinstance(error, BackendVersionError)
 
 
 TimedOutException = TimedOutError

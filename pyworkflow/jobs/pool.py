@@ -41,6 +41,8 @@ class TaskPool(Pool):
         tell: Takes what tasks say.
     """
 
+    isolates = True
+
     def __init__(
         self,
         manager: Manager,

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import CancelProcess, CompleteProcess, Decision, FailProcess
+from pyworkflow.errors import is_outage
 from pyworkflow.failure import describe
 from pyworkflow.replay.arguments import plain
 from pyworkflow.replay.failures import ContinueAsNew
@@ -36,7 +37,7 @@ def ending(
             return CompleteProcess(plain(main.result(), "result"))
     if (new := _continuing(error)) is not None:
         return new.decision
-    if isinstance(error, parks_on) or not isinstance(error, Exception):
+    if is_outage(error) or isinstance(error, parks_on) or not isinstance(error, Exception):
         raise error
     description = describe(error)
     return FailProcess(description.line, description.details)

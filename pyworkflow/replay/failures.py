@@ -15,6 +15,7 @@ from pyworkflow.result import (
     ProcessTerminated,
     ProcessTimedOut,
 )
+from pyworkflow.watch import Dropped
 
 
 class OriginalError(Exception):
@@ -87,10 +88,6 @@ class ContinueAsNew(BaseException):
     def __init__(self, decision: ContinueProcess) -> None:
         super().__init__(decision)
         self.decision = decision
-
-
-class Dropped(BaseException):
-    """Raised by whatever code asks of a run that is over: nobody listens to its decisions any more."""
 
 
 def raised(result: ActivityResult, execution: ActivityExecution) -> BaseException:

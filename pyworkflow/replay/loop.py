@@ -15,9 +15,10 @@ from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
-from pyworkflow.replay.failures import Dropped, refuse
+from pyworkflow.replay.failures import refuse
 from pyworkflow.replay.forbidden import LOOP, forbid
 from pyworkflow.replay.operation import NumberedFuture, NumberedTask
+from pyworkflow.watch import Dropped
 
 T = TypeVar("T")
 

@@ -16,7 +16,12 @@ from pyworkflow.decision import (
     StartChildProcess,
     Timer,
 )
-from pyworkflow.errors import NondeterminismError, OtherReleaseError, PyworkflowError
+from pyworkflow.errors import (
+    NondeterminismError,
+    OtherReleaseError,
+    PyworkflowError,
+    is_outage,
+)
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -338,5 +343,8 @@ def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
         with unguarded():
             value = function()
     except Exception as error:
+        if is_outage(error):
+            # Nothing is recorded of it: the decision is made again.
+            raise
         return {"id": number, "error": describe(error).line}
     return {"id": number, "value": plain(value, "value of a side effect")}

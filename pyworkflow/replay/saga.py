@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import ParamSpec, Self
 
 from pyworkflow.failure import describe
-from pyworkflow.replay.failures import ContinueAsNew, Dropped
+from pyworkflow.replay.failures import ContinueAsNew
+from pyworkflow.watch import Dropped
 
 P = ParamSpec("P")
 

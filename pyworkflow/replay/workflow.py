@@ -14,7 +14,7 @@ from pyworkflow.replay.following import RunFollower
 from pyworkflow.replay.handlers import queries, signal_handlers
 from pyworkflow.replay.job import Job
 from pyworkflow.replay.run import Run
-from pyworkflow.replay.watch import watched
+from pyworkflow.watch import Limit, watched
 from pyworkflow.workflow import Workflow
 
 BLOCKED_AFTER = 5.0
@@ -77,14 +77,14 @@ class ReplayWorkflow(Workflow, Asking):
         """
         job = Job(self, process)
         key = (type(self), process.id, process.run)
-        decisions = watched(job.decide, key, self.blocked_after, job.turns)
+        decisions = watched(job.decide, key, self._limit(job.turns))
         for run in self.cache.dropped():
             self._drop(run)
         return decisions
 
     def _drop(self, run: Run) -> None:
         try:
-            watched(run.drop, id(run), self.blocked_after, lambda: 0)
+            watched(run.drop, id(run), self._limit())
         except BlockedDecisionError as error:
             _log.warning("code that was let go blocks its thread: %s", error)
 
@@ -103,9 +103,18 @@ class ReplayWorkflow(Workflow, Asking):
         return watched(
             lambda: job.answer(self._queries[question], arguments),
             (type(self), process.id, "query"),
-            self.blocked_after,
-            job.turns,
+            self._limit(job.turns),
         )
+
+    def _limit(self, progress: Callable[[], int] | None = None) -> Limit | None:
+        seconds = self.blocked_after
+        if seconds is None:
+            return None
+        subject = (
+            f"the workflow has blocked its thread for {seconds:g} s. In a workflow only await: "
+            "self.sleep(...) to wait, self.activity(...) for work"
+        )
+        return Limit(seconds, subject, progress)
 
     def handler_of(self, signal: str) -> Callable[..., Any] | None:
         """Return the method that handles a signal, if one does."""

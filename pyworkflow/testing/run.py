@@ -48,6 +48,9 @@ class Runner:
         decided = {workflow.category for workflow in self.manager.workflows}
         done = {activity.category for activity in self.manager.activities}
         deciders = [DecisionWorker(self.manager, category=name) for name in sorted(decided)]
+        for decider in deciders:
+            # In the present thread, for as long as a debugger takes.
+            decider.abandons = False
         doers = [ActivityWorker(self.manager, category=name) for name in sorted(done)]
         self.workers: list[Callable[[], bool | None]] = [
             *(partial(worker.step, log) for worker in deciders),

@@ -2,20 +2,27 @@
 
 import asyncio
 import inspect
+import logging
 import threading
+from collections.abc import Hashable
+from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity, running
 from pyworkflow.backend.base import FailedDecision
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.errors import (
+    BlockedDecisionError,
     OtherReleaseError,
     PayloadError,
     PyworkflowError,
     StalledError,
     UnknownWorkflowError,
     UnregisteredNameError,
+    is_outage,
 )
 from pyworkflow.failure import describe, repr_of, text_of
 from pyworkflow.manager import Manager
@@ -28,19 +35,40 @@ from pyworkflow.result import (
 )
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
+from pyworkflow.watch import Limit, watched
 from pyworkflow.workflow import decisions_of
+
+log = logging.getLogger("pyworkflow.worker")
 
 AWAITS_DEPLOYMENT = (OtherReleaseError, UnknownWorkflowError, UnregisteredNameError)
 """What ends when a program is deployed that has the code. It is no failure of the process."""
+
+LONGEST_DECISION = 0.9
+"""The share of a decision timeout after which a decider is abandoned."""
 
 _PLAIN = frozenset((type(None), bool, int, float, str, list, dict, ActivityCompleted))
 """What is returned most, and awaited never."""
 
 
-def execute(
-    manager: Manager, task: ActivityTask, monitor: ActivityMonitor
-) -> ActivityResult | None:
-    """Execute an activity; return how it ended, or None if somebody else completes it later.
+class Postponed(Struct, frozen=True):
+    """Stands in for an outcome where users' code needed the store while it could not be reached: the task is done again later.
+
+    Attributes:
+        reason: One line.
+    """
+
+    reason: str
+
+
+ActivityOutcome = ActivityResult | Postponed | None
+"""How an execution ended; None if somebody else completes the activity later."""
+
+DecisionOutcome = list[Decision] | FailedDecision | Postponed
+"""What a decider decided, or why it did not."""
+
+
+def execute(manager: Manager, task: ActivityTask, monitor: ActivityMonitor) -> ActivityOutcome:
+    """Execute an activity; return how it ended.
 
     Raises:
         KeyboardInterrupt: The user interrupts the main thread.
@@ -57,12 +85,12 @@ def execute(
             raise
         return failure(error)
     except BaseException as error:  # SystemExit in an activity is no reason to end the worker
-        return failure(error)
+        return outcome_of(manager, task, error)
 
 
 async def execute_async(
     manager: Manager, task: ActivityTask, monitor: ActivityMonitor
-) -> ActivityResult | None:
+) -> ActivityOutcome:
     """Execute an activity in the running event loop.
 
     Raises:
@@ -78,7 +106,7 @@ async def execute_async(
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # as above
-        return failure(error)
+        return outcome_of(manager, task, error)
 
 
 def is_async(activity: AnyActivity) -> bool:
@@ -95,6 +123,17 @@ def _result(activity: Activity, returned: Any) -> ActivityResult | None:
     if isinstance(returned, ActivityResult):
         return recordable(returned)
     return ActivityCompleted(returned) if activity.auto_complete else None
+
+
+def outcome_of(
+    manager: Manager, task: ActivityTask, error: BaseException
+) -> ActivityResult | Postponed:
+    """Return what an exception of an activity stands for: an outage of the store is no failure of the activity."""
+    if is_outage(error):
+        activity = manager.find_activity(task.activity_execution.activity)
+        if activity is not None and not activity.at_most_once:
+            return Postponed(describe(error).line)
+    return failure(error)
 
 
 def failure(error: BaseException) -> ActivityResult:
@@ -144,28 +183,50 @@ def _details(details: Json) -> Json:
     return details
 
 
-def failed_decision(error: PyworkflowError) -> FailedDecision:
-    """Return what is recorded of a decision that was refused, by its workflow or by the backend."""
-    return FailedDecision(
-        describe(error).reason,
-        park=isinstance(error, StalledError),
-        waits=isinstance(error, AWAITS_DEPLOYMENT),
-    )
+def decide(manager: Manager, task: DecisionTask) -> DecisionOutcome:
+    """Ask the workflow of a task; return its decisions, or how it failed. Raises nothing."""
+    try:
+        workflow = manager.workflow_for_task(task)
+        return decisions_of(workflow.decide(task.process), task.process)
+    except BaseException as error:  # SystemExit in a decider is no reason to end the worker
+        if is_outage(error):
+            return Postponed(describe(error).line)
+        return failed_decision(error)
 
 
-def decide(manager: Manager, task: DecisionTask) -> list[Decision] | FailedDecision:
-    """Ask the workflow of a task; return its decisions, or how it failed.
+def failed_decision(error: BaseException) -> FailedDecision:
+    """Return what is recorded of a decision that failed, or that its workflow or the backend refused."""
+    description = describe(error)
+    if isinstance(error, PyworkflowError):
+        return FailedDecision(
+            description.reason,
+            park=isinstance(error, StalledError),
+            waits=isinstance(error, AWAITS_DEPLOYMENT),
+        )
+    return FailedDecision(description.line, description.details)
+
+
+def decision_limit(manager: Manager, task: DecisionTask) -> Limit:
+    """Return how long the decider of a task may take: a little less than its timeout, so that its failure can be recorded."""
+    workflow = manager.find_workflow(task.process.workflow)
+    seconds = LONGEST_DECISION * (60.0 if workflow is None else workflow.decision_timeout)
+    return Limit(seconds, f"the decider did not return within {seconds:g} s")
+
+
+def decision_key(manager: Manager, task: DecisionTask) -> Hashable:
+    """Return what tells the processes of a program from each other."""
+    return id(manager.backend), task.process.id, task.process.run
+
+
+def decide_watched(manager: Manager, task: DecisionTask) -> DecisionOutcome:
+    """Ask the workflow of a task in a thread that can be abandoned, as `decide`.
 
     Raises:
         KeyboardInterrupt: The user interrupts.
     """
+    limit = decision_limit(manager, task)
     try:
-        workflow = manager.workflow_for_task(task)
-        return decisions_of(workflow.decide(task.process), task.process)
-    except PyworkflowError as error:
+        return watched(partial(decide, manager, task), decision_key(manager, task), limit)
+    except BlockedDecisionError as error:
+        log.error("the decider of %s is abandoned: %s", task.process.id, error)
         return failed_decision(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit in a decider is no reason to end the worker
-        description = describe(error)
-        return FailedDecision(description.line, description.details)

@@ -5,19 +5,27 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
+from typing import ClassVar
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.manager import Manager
-from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask
-from pyworkflow.worker.execute import execute, execute_async, failure, is_async
+from pyworkflow.worker.execute import (
+    ActivityOutcome,
+    execute,
+    execute_async,
+    failure,
+    is_async,
+    outcome_of,
+)
 
 log = logging.getLogger("pyworkflow.worker")
 
-Report = Callable[[ActivityTask, ActivityResult | None], None]
+Report = Callable[[ActivityTask, ActivityOutcome], None]
 
 
 class Pool(ABC):
@@ -27,16 +35,30 @@ class Pool(ABC):
         manager: Whose activities.
         size: How many at a time.
         report: Called with each task and its result, from any thread.
+
+    Attributes:
+        isolates: Whether an activity that crashes takes nothing else along.
+        heartbeat: Records the heartbeats of a task; a worker sets one that rides out outages.
     """
+
+    isolates: ClassVar[bool] = False
 
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         self.manager = manager
         self.size = size
         self.report = report
+        self.heartbeat: Callable[..., bool] = manager.heartbeat
+
+    def answer(self, task: ActivityTask, outcome: ActivityOutcome) -> None:
+        """Report the outcome of a task. Raises nothing: the thread that calls it has other tasks."""
+        try:
+            self.report(task, outcome)
+        except Exception:
+            log.exception("the outcome of %s cannot be reported", task.activity_execution.activity)
 
     def monitor(self, task: ActivityTask) -> ActivityMonitor:
         """Return what passes the heartbeats of a task on."""
-        return ActivityMonitor(partial(self.manager.heartbeat, task))
+        return ActivityMonitor(partial(self.heartbeat, task))
 
     @abstractmethod
     def submit(self, tasks: Sequence[ActivityTask]) -> None:
@@ -71,9 +93,17 @@ class ThreadPool(Pool):
         self._idle = 0
 
     def submit(self, tasks: Sequence[ActivityTask]) -> None:
-        """Begin to execute tasks."""
+        """Begin to execute tasks.
+
+        Raises:
+            RuntimeError: No thread can be started; none of the tasks is begun.
+        """
         self._tasks.extend(tasks)
-        self._call(1)
+        try:
+            self._call(1)
+        except RuntimeError:
+            self._tasks.clear()
+            raise
 
     def waiting(self) -> bool:
         """Tell whether a task waits for another to end, or for `spread`."""
@@ -92,8 +122,14 @@ class ThreadPool(Pool):
                 elif len(self._threads) < self.size:
                     name = f"pyworkflow-activity-{len(self._threads)}"
                     thread = Thread(target=self._run, daemon=True, name=name)
+                    try:
+                        thread.start()
+                    except RuntimeError:  # the system has no more of them
+                        if not self._threads:
+                            raise
+                        log.warning("only %d threads can be started", len(self._threads))
+                        return
                     self._threads.append(thread)
-                    thread.start()
 
     def close(self) -> None:
         """Begin nothing any more, and end the threads that have nothing to do."""
@@ -109,7 +145,12 @@ class ThreadPool(Pool):
                 if not self._called():
                     return
                 continue
-            self.report(task, self.execute(task))
+            try:
+                # What one activity sets in its context is not seen by the next.
+                outcome = copy_context().run(self.execute, task)
+            except BaseException as error:  # whatever it is, the task gets its outcome
+                outcome = outcome_of(self.manager, task, error)
+            self.answer(task, outcome)
 
     def _called(self) -> bool:
         """Wait until there may be a task; return False at the end."""
@@ -119,7 +160,7 @@ class ThreadPool(Pool):
             self._idle += 1
         return self._calls.get()
 
-    def execute(self, task: ActivityTask) -> ActivityResult | None:
+    def execute(self, task: ActivityTask) -> ActivityOutcome:
         """Execute a task in the present thread."""
         return execute(self.manager, task, self.monitor(task))
 
@@ -130,7 +171,8 @@ class AsyncPool(Pool):
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
         self._threads = ThreadPool(manager, size, report)
-        self._running: set[asyncio.Task[None]] = set()
+        self._threads.heartbeat = lambda *beat: self.heartbeat(*beat)
+        self._running: dict[asyncio.Task[None], ActivityTask] = {}
         self._closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-loop")
@@ -141,10 +183,13 @@ class AsyncPool(Pool):
         others: list[ActivityTask] = []
         for task in tasks:
             activity = self.manager.find_activity(task.activity_execution.activity)
-            if activity is not None and is_async(activity):
-                self._loop.call_soon_threadsafe(self._begin, task)
-            else:
+            if activity is None or not is_async(activity):
                 others.append(task)
+                continue
+            try:
+                self._loop.call_soon_threadsafe(self._begin, task)
+            except RuntimeError as error:  # an activity has closed the loop just now
+                self.answer(task, failure(error))
         if others:
             self._threads.submit(others)
 
@@ -163,28 +208,41 @@ class AsyncPool(Pool):
         self._thread.join(5)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
         while not self._closing:
+            asyncio.set_event_loop(self._loop)
             try:
                 self._loop.run_forever()
-            except (SystemExit, KeyboardInterrupt):
-                # asyncio stops the loop when a task of the user's own raises one of these; the other activities go on.
+            except BaseException as error:
+                # asyncio stops the loop when a task of the user's own raises SystemExit; the other activities go on.
                 log.exception("an activity tried to end the event loop")
+                if self._loop.is_closed():
+                    self._replace_loop(error)
         self._loop.close()
 
+    def _replace_loop(self, error: BaseException) -> None:
+        """Go on with a new loop; what ran in one that an activity has closed has failed."""
+        lost, self._running = list(self._running.values()), {}
+        self._loop = asyncio.new_event_loop()
+        for task in lost:
+            self.answer(task, failure(error))
+
     def _begin(self, task: ActivityTask) -> None:
-        running = self._loop.create_task(self._execute(task))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        try:
+            running = self._loop.create_task(self._execute(task))
+        except BaseException as error:  # a task factory of the user's own
+            self.answer(task, failure(error))
+            return
+        self._running[running] = task
+        running.add_done_callback(lambda ended: self._running.pop(ended, None))
 
     async def _execute(self, task: ActivityTask) -> None:
         try:
-            result = await execute_async(self.manager, task, self.monitor(task))
+            outcome = await execute_async(self.manager, task, self.monitor(task))
         except asyncio.CancelledError as error:
             if self._closing:
                 raise
-            result = failure(error)
-        self.report(task, result)
+            outcome = failure(error)
+        self.answer(task, outcome)
 
     def _end(self) -> None:
         self._closing = True

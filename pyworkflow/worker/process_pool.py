@@ -7,12 +7,13 @@ from threading import Lock
 from typing import Any
 
 from pyworkflow.activity import ActivityMonitor, AnyActivity
-from pyworkflow.codec import Json, to_plain
+from pyworkflow.codec import Json, decode, encode
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
-from pyworkflow.worker.execute import execute, failure
+from pyworkflow.values import check_payload
+from pyworkflow.worker.execute import ActivityOutcome, Postponed, execute, failure
 from pyworkflow.worker.pools import Report, ThreadPool
 
 _spawn = multiprocessing.get_context("spawn")
@@ -27,6 +28,9 @@ class _Bench:
     def activity_for_task(self, task: ActivityTask, monitor: ActivityMonitor | None) -> Any:
         return self._activities[task.activity_execution.activity].bind(task, monitor)
 
+    def find_activity(self, name: str) -> AnyActivity | None:
+        return self._activities.get(name)
+
 
 def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
     """Execute what comes through the pipe, until it closes."""
@@ -37,7 +41,7 @@ def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
     bench: Any = _Bench(activities)
 
     def heartbeat(details: Json) -> bool:
-        pipe.send(("heartbeat", to_plain(details)))
+        pipe.send(("heartbeat", check_payload(details, "heartbeat details")))
         told = pipe.recv()
         if isinstance(told, PyworkflowError):
             raise told
@@ -48,17 +52,28 @@ def _child(pipe: Connection, activities: dict[str, AnyActivity]) -> None:
             task = pipe.recv()
         except EOFError:
             return
-        pipe.send(("result", _portable(execute(bench, task, ActivityMonitor(heartbeat)))))
+        pipe.send(("outcome", _encoded(execute(bench, task, ActivityMonitor(heartbeat)))))
 
 
-def _portable(result: ActivityResult | None) -> ActivityResult | None:
-    """Return a result that goes through the pipe whatever classes its value is made of."""
-    if not isinstance(result, ActivityCompleted):
-        return result
+# Outcomes cross the pipe as JSON: a pickle of the users' classes could fail, or run their code, in the worker.
+
+
+def _encoded(outcome: ActivityOutcome) -> bytes:
+    if outcome is None or isinstance(outcome, Postponed):
+        return encode(outcome and outcome.reason)
     try:
-        return ActivityCompleted(to_plain(result.result))
+        if isinstance(outcome, ActivityCompleted):
+            check_payload(outcome.result, "result")
+        return encode(outcome)
     except PyworkflowError as error:
-        return failure(error)
+        return encode(failure(error))
+
+
+def _decoded(data: bytes) -> ActivityOutcome:
+    value = decode(data)
+    if isinstance(value, dict):
+        return ActivityResult.from_json(value)
+    return None if value is None else Postponed(str(value))
 
 
 class ProcessPool(ThreadPool):
@@ -67,24 +82,27 @@ class ProcessPool(ThreadPool):
     A process that dies, of whatever cause, fails the one activity it was executing and is replaced.
     """
 
+    isolates = True
+
     def __init__(self, manager: Manager, size: int, report: Report) -> None:
         super().__init__(manager, size, report)
         self._children = Lock()
         self._ready: list[_Child] = []
         self._busy: set[_Child] = set()
 
-    def execute(self, task: ActivityTask) -> ActivityResult | None:
+    def execute(self, task: ActivityTask) -> ActivityOutcome:
         """Have a task executed by a child process."""
         try:
             child = self._take()
         except Exception as error:  # a class that cannot be sent to a process, for example
             return failure(error)
-        result = child.execute(task, self.monitor(task))
-        with self._children:
-            self._busy.discard(child)
-            if child.alive:
-                self._ready.append(child)
-        return result
+        try:
+            return child.execute(task, self.monitor(task))
+        finally:
+            with self._children:
+                self._busy.discard(child)
+                if child.alive:
+                    self._ready.append(child)
 
     def close(self) -> None:
         """End the child processes, those that are busy by force."""
@@ -122,21 +140,25 @@ class _Child:
         self.names = tuple(sorted(activities))
         self.alive = True
 
-    def execute(self, task: ActivityTask, monitor: ActivityMonitor) -> ActivityResult | None:
-        """Have a task executed and return its result."""
+    def execute(self, task: ActivityTask, monitor: ActivityMonitor) -> ActivityOutcome:
+        """Have a task executed and return its outcome."""
         try:
             self._pipe.send(task)
             while True:
-                kind, value = self._pipe.recv()
-                if kind == "result":
-                    result: ActivityResult | None = value
-                    return result
-                self._pipe.send(_beat(monitor, value))
+                kind, data = self._pipe.recv()
+                if kind == "outcome":
+                    return _decoded(data)
+                self._pipe.send(_beat(monitor, decode(data)))
         except (EOFError, OSError):
             self.alive = False
             self._process.join()
             code = self._process.exitcode
             return ActivityFailed(f"its process ended with exit code {code}", None, "ProcessDied")
+        except BaseException:
+            # Nobody knows what it does now.
+            self.alive = False
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End the process at once."""

@@ -7,21 +7,22 @@ from logging import Logger
 from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Poll
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
-from pyworkflow.errors import (
-    BackendUnavailableError,
-    InvalidRequestError,
-    StaleTaskError,
-    UnseenEventsError,
-)
+from pyworkflow.errors import PyworkflowError
 from pyworkflow.ids import new_id
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityFailed
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.worker.execute import decide, execute, failed_decision
-from pyworkflow.worker.foreign import own_tasks
+from pyworkflow.worker.execute import (
+    ActivityOutcome,
+    DecisionOutcome,
+    decide,
+    decide_watched,
+    execute,
+)
 from pyworkflow.worker.keeper import LeaseKeeper
+from pyworkflow.worker.outbox import Outbox, is_passing
 
 log = logging.getLogger("pyworkflow.worker")
 
@@ -57,6 +58,7 @@ class SimpleWorker(ABC):
         self.category = category
         self.lease = lease
         self.keeper = LeaseKeeper(manager, lease)
+        self._outbox = Outbox(manager, self.keeper, self.name)
         self._stopped = Event()
 
     @abstractmethod
@@ -64,8 +66,8 @@ class SimpleWorker(ABC):
         """Return what this program has of the kind that this worker does."""
 
     @abstractmethod
-    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
-        """Do a task and record what became of it."""
+    def _outcome(self, task: ActivityTask | DecisionTask) -> ActivityOutcome | DecisionOutcome:
+        """Do a task."""
 
     def step(self, logger: Logger | None = None, wait: float = 0) -> bool | None:
         """Do one task, if one waits; return True if one did.
@@ -77,22 +79,27 @@ class SimpleWorker(ABC):
         return self._step(logger or log, wait)
 
     def _step(self, logger: Logger, wait: float) -> bool | None:
-        task = self._poll(wait)
-        if task is None:
+        self._outbox.log = logger
+        self._send()
+        if not (tasks := self._poll(min(wait, self._outbox.remaining()))):
             return None
-        self.keeper.hold([task])
-        if not own_tasks(self.manager, self.keeper, [task]):
-            return None
+        [task] = tasks
         try:
-            self._handle(task, logger)
-        except StaleTaskError as error:
-            logger.warning("what %s did does not count: %s", self.name, error)
+            outcome = self._outcome(task)
         except KeyboardInterrupt:
             self.keeper.give_back([task])
             raise
-        finally:
-            self.keeper.let_go(task)
+        if isinstance(outcome, ActivityFailed) and isinstance(task, ActivityTask):
+            name = task.activity_execution.activity
+            logger.warning("activity %s failed: %s", name, outcome.reason)
+        self._outbox.add(task, outcome)
+        self._send()
         return True
+
+    def _send(self) -> None:
+        """Send what is finished; what the backend refuses is sent again as a failure."""
+        while not self._outbox.is_empty:
+            self._outbox.exchange([], 0, self._stopped.is_set)
 
     def run(self) -> None:
         """Do tasks until `stop` is called or the user interrupts.
@@ -101,25 +108,42 @@ class SimpleWorker(ABC):
             BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
         """
         backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
-        while not self._stopped.is_set():
-            try:
-                self._step(log, POLL_SECONDS)
-                backoff.succeed()
-            except KeyboardInterrupt:
-                return
-            except BackendUnavailableError as error:
-                if self.manager.backend.closed:
-                    raise
-                log.warning("the backend cannot be used: %s", error)
-                self._stopped.wait(backoff.pause())
+        try:
+            while not self._stopped.is_set():
+                try:
+                    self._step(log, POLL_SECONDS)
+                    backoff.succeed()
+                except Exception as error:
+                    if self.manager.backend.closed or not is_passing(error):
+                        raise
+                    if isinstance(error, PyworkflowError):
+                        log.warning("the backend cannot be used: %s", error)
+                    else:
+                        log.exception("the backend failed")
+                    self._stopped.wait(backoff.pause())
+        except KeyboardInterrupt:
+            return
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Send what an outage has kept back, and give back what is left."""
+        try:
+            self._send()
+            if held := self.keeper.held():
+                self.keeper.give_back(held)
+        except PyworkflowError as error:
+            held = self.keeper.held()
+            self.keeper.let_go(*held)
+            log.warning("%d tasks wait for the end of their leases: %s", len(held), error)
 
     def stop(self) -> None:
         """Have `run` return after the present task."""
         self._stopped.set()
         self.manager.backend.wake()
 
-    def _poll(self, wait: float) -> ActivityTask | DecisionTask | None:
-        """Return the next task."""
+    def _poll(self, wait: float) -> list[ActivityTask | DecisionTask]:
+        """Return the next task, if one comes."""
         lease = self.lease if self.keeper.active else None
         names = self._names()
         poll = Poll(self.kind, self.category, 1, self.name, lease, names)
@@ -127,7 +151,7 @@ class SimpleWorker(ABC):
         def stop() -> bool:
             return self._stopped.is_set() or names != self._names()
 
-        return next(iter(self.manager.backend.turn(polls=[poll], wait=wait, stop=stop).tasks), None)
+        return self._outbox.exchange([poll], wait, stop).tasks
 
 
 class ActivityWorker(SimpleWorker):
@@ -138,47 +162,24 @@ class ActivityWorker(SimpleWorker):
     def _names(self) -> tuple[str, ...]:
         return self.manager.activity_names
 
-    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
+    def _outcome(self, task: ActivityTask | DecisionTask) -> ActivityOutcome:
         assert isinstance(task, ActivityTask)  # noqa: S101 - that is what was polled
-        monitor = ActivityMonitor(partial(self.manager.heartbeat, task))
-        result = execute(self.manager, task, monitor)
-        if isinstance(result, ActivityFailed):
-            logger.warning(
-                "activity %s failed: %s", task.activity_execution.activity, result.reason
-            )
-        if result is None:
-            self.keeper.hand_off([task])
-            return
-        try:
-            self.manager.complete_task(task, result)
-        except InvalidRequestError as error:
-            self.manager.complete_task(task, ActivityFailed(str(error), None, type(error).__name__))
+        return execute(self.manager, task, ActivityMonitor(partial(self.keeper.heartbeat, task)))
 
 
 class DecisionWorker(SimpleWorker):
-    """Decides processes, one at a time."""
+    """Decides processes, one at a time. A decider that does not return is abandoned.
+
+    Attributes:
+        abandons: Whether to decide in a thread that can be abandoned, or in the present one, for as long as it takes.
+    """
 
     kind = DecisionTask
+    abandons = True
 
     def _names(self) -> tuple[str, ...]:
         return self.manager.workflow_names
 
-    def _handle(self, task: ActivityTask | DecisionTask, logger: Logger) -> None:
+    def _outcome(self, task: ActivityTask | DecisionTask) -> DecisionOutcome:
         assert isinstance(task, DecisionTask)  # noqa: S101 - that is what was polled
-        outcome = decide(self.manager, task)
-        error = self.manager.backend.turn([Completion(task, outcome)]).errors[0]
-        if isinstance(error, UnseenEventsError):
-            return
-        if isinstance(error, InvalidRequestError):
-            outcome = failed_decision(error)
-            error = self.manager.backend.turn([Completion(task, outcome)]).errors[0]
-        if error is not None:
-            raise error
-        if isinstance(outcome, FailedDecision):
-            logger.error(
-                "workflow %s failed to decide %s: %s",
-                task.process.workflow,
-                task.process.id,
-                outcome.reason,
-                extra={"details": outcome.details},
-            )
+        return (decide_watched if self.abandons else decide)(self.manager, task)

@@ -11,22 +11,18 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, FailedDecision, Poll, Turn
+from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, Poll, Turn
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
-from pyworkflow.errors import (
-    BackendUnavailableError,
-    InvalidRequestError,
-    PyworkflowError,
-    StaleTaskError,
-    UnseenEventsError,
-)
+from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
+from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
 from pyworkflow.manager import Manager
-from pyworkflow.result import ActivityFailed, ActivityResult
+from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.worker.execute import decide, failed_decision
-from pyworkflow.worker.foreign import own_tasks
+from pyworkflow.worker.deciders import Deciders
+from pyworkflow.worker.execute import ActivityOutcome, DecisionOutcome, Postponed
 from pyworkflow.worker.keeper import LeaseKeeper
+from pyworkflow.worker.outbox import Outbox, is_passing
 from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
 from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
@@ -42,8 +38,6 @@ POOLS: dict[str, PoolFactory] = {
     "process": ProcessPool,
 }
 
-_Finished = tuple[ActivityTask, ActivityResult | None]
-
 DECISIONS_AT_ONCE = 100
 """Decisions that are claimed together; they take microseconds each."""
 
@@ -51,11 +45,22 @@ LINGER_SECONDS = 0.001
 """How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
 results of quick ones are sent together."""
 
+_Finished = tuple[ActivityTask | DecisionTask, ActivityOutcome | DecisionOutcome]
+
 NAMES_SECONDS = 1.0
 """How often a worker that has nothing to poll for looks whether the program has registered something."""
 
+ALONE_SECONDS = 30.0
+"""How long a worker takes nothing beside a suspect: what crashes does so sooner, and what takes long must not hold everything up."""
+
+DRAIN_SECONDS = 5.0
+"""How long a worker takes nothing new, so that it becomes idle for a suspect; it works for five times as long before it does so again."""
+
 FORESIGHT_SECONDS = 0.1
 """A decider that has taken longer the last time is not asked before the result is recorded: nothing that is finished is to wait for it."""
+
+SLOW_SECONDS = 0.1
+"""A decision that takes longer has others made beside it."""
 
 
 class Worker:
@@ -106,17 +111,18 @@ class Worker:
         self._decisions = decisions
         self._activities = activities
         self._finished: SimpleQueue[_Finished | None] = SimpleQueue()
-        self._unsent: list[Completion] = []
-        self._handed_off: list[ActivityTask] = []
         self._keeper = LeaseKeeper(manager, lease)
+        self._outbox = Outbox(manager, self._keeper, self.identity)
+        self._deciders = Deciders(manager)
         self._busy = 0
         self._waiting = False
         self._backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         self._stopping = threading.Event()
         self._at_once = False
-        self._deciding = False
-        self._took: dict[str, float] = {}
         self._polled = self._names()
+        self._isolates = False
+        self._alone_until = 0.0
+        self._drain_until = self._drain_again = 0.0
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -131,14 +137,10 @@ class Worker:
         """Work until stopped. In the main thread, SIGTERM and SIGINT stop it."""
         with self._signals():
             pool = self._make_pool(self.manager, self.concurrency, self._report)
+            self._isolates = pool.isolates
+            pool.heartbeat = self._keeper.heartbeat
             try:
                 self._work(pool)
-                self._drain(pool)
-            except KeyboardInterrupt:
-                if not self._stopping.is_set():
-                    raise
-                # What is finished is sent all the same.
-                self._at_once = True
                 self._drain(pool)
             finally:
                 pool.close()
@@ -157,9 +159,6 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopping.is_set() and self._deciding:
-            # The decider has the main thread, and nothing else would end it.
-            raise KeyboardInterrupt
         # The main thread may hold the backend's locks right now: stop from another one.
         threading.Thread(target=self.stop, daemon=True).start()
 
@@ -168,37 +167,53 @@ class Worker:
     def _work(self, pool: Pool) -> None:
         while not self._stopping.is_set():
             polls = self._polls()
-            if not polls and not self._unsent and not self._handed_off:
-                self._collect(NAMES_SECONDS)
+            if not polls and self._outbox.is_empty:
+                self._collect(self._patience(NAMES_SECONDS))
             self._round(pool, polls, POLL_SECONDS)
 
     def _drain(self, pool: Pool) -> None:
         end = time.monotonic() + self.grace
-        while self._busy or self._unsent or self._handed_off:
+        # What has not been begun is for others.
+        self._deciders.clear()
+        while self._busy or self._deciders.busy or not self._outbox.is_empty:
             left = end - time.monotonic()
             if left <= 0 or self._at_once:
                 break
-            if not self._unsent and not self._handed_off:
-                self._collect(left)
+            if self._outbox.is_empty:
+                self._collect(self._patience(left))
             self._round(pool, [], 0)
         self._collect(0)
         self._round(pool, [], 0)
 
+    def _patience(self, longest: float) -> float:
+        """Return the seconds that the loop may sleep."""
+        return min(longest, self._deciders.remaining(), self._outbox.remaining())
+
     def _polls(self) -> list[Poll]:
+        idle = not self._busy and not self._deciders.busy
+        if idle:
+            self._alone_until = 0.0
+        elif time.monotonic() < max(self._alone_until, self._drain_until):
+            return []
         polls: list[Poll] = []
         free = self.concurrency - self._busy
         workflows, activities = self._polled = self._names()
-        if self._decisions and workflows:
-            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE, workflows))
+        if self._decisions and workflows and self._deciders.has_room:
+            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE, workflows, idle))
         if self._activities and activities and free > 0:
-            polls.append(self._poll(ActivityTask, free, activities))
+            # A suspect that ends its own OS process takes nothing else along.
+            polls.append(self._poll(ActivityTask, free, activities, idle or self._isolates))
         return polls
 
     def _poll(
-        self, kind: type[ActivityTask] | type[DecisionTask], limit: int, names: tuple[str, ...]
+        self,
+        kind: type[ActivityTask] | type[DecisionTask],
+        limit: int,
+        names: tuple[str, ...],
+        idle: bool,
     ) -> Poll:
         lease = self.lease if self._keeper.active else None
-        return Poll(kind, self.category, limit, self.identity, lease, names)
+        return Poll(kind, self.category, limit, self.identity, lease, names, idle)
 
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what this program has now: services, for example, come while it runs."""
@@ -206,45 +221,62 @@ class Worker:
 
     def _round(self, pool: Pool, polls: list[Poll], wait: float) -> None:
         """Send what is finished, ask for more, and begin it."""
+        self._deciders.tend()
         self._collect(0)
-        sent, self._unsent = [self._decided_on(done) for done in self._unsent], []
-        turn = Turn([], [])
+        wait = self._patience(wait)
+        self._waiting = wait > 0 and self._outbox.is_empty
         try:
-            if self._handed_off:
-                self._keeper.hand_off(self._handed_off)
-                self._handed_off = []
-            if sent or polls:
-                self._waiting = wait > 0 and not sent
-                turn = self.manager.backend.turn(sent, polls, 0 if sent else wait, self._has_news)
-                self._waiting = False
-        except BackendUnavailableError as error:
-            self._unsent = sent + self._unsent
+            turn = self._outbox.exchange(polls, wait, self._has_news, self._decide_ahead)
+        except Exception as error:
+            if self.manager.backend.closed or not is_passing(error):
+                raise
             self._pause(error)
             return
+        finally:
+            self._waiting = False
         self._backoff.succeed()
-        over = [c.task for c, no in zip(sent, turn.errors, strict=True) if self._settle(c, no)]
-        self._keeper.let_go(*over)
-        self._keeper.hold(turn.tasks)
-        self._begin(pool, own_tasks(self.manager, self._keeper, turn.tasks))
+        self._note_suspects(turn)
+        self._begin(pool, turn.tasks)
+
+    def _note_suspects(self, turn: Turn) -> None:
+        """Take nothing beside a suspect, and become idle for one that waits; but not for long, where what runs takes long."""
+        now = time.monotonic()
+        for task in turn.tasks:
+            isolated = self._isolates and isinstance(task, ActivityTask)
+            if task.context.get("alone") and not isolated:
+                self._alone_until = now + ALONE_SECONDS
+        if turn.suspects and now >= self._drain_again:
+            self._drain_until = now + DRAIN_SECONDS
+            self._drain_again = self._drain_until + 5 * DRAIN_SECONDS
 
     def _begin(self, pool: Pool, tasks: Sequence[ActivityTask | DecisionTask]) -> None:
         """Have activities executed, and decide."""
         activities = [task for task in tasks if isinstance(task, ActivityTask)]
+        decisions = [task for task in tasks if isinstance(task, DecisionTask)]
         if activities:
-            self._busy += len(activities)
-            pool.submit(activities)
-        waiting, until = len(activities) > 1, time.monotonic() + LINGER_SECONDS
-        for task in tasks:
-            if isinstance(task, DecisionTask):
-                self._unsent.append(self._decide(task))
-                if waiting and time.monotonic() >= until:
-                    pool.spread()
-                    waiting = False
-        if waiting:
+            self._submit(pool, activities)
+        shares_thread = len(activities) > 1
+        if decisions:
+            batch = self._deciders.submit(decisions, self._report)
+            if shares_thread and not batch.wait(LINGER_SECONDS):
+                pool.spread()
+                shares_thread = False
+            if not batch.wait(SLOW_SECONDS):
+                self._deciders.tend()
+        if shares_thread:
             self._linger(pool)
-        elif activities and not self._unsent:
+        elif activities and not decisions:
             # Nothing else is to be done, and waiting for the backend costs more than a quick activity.
             self._collect(LINGER_SECONDS)
+
+    def _submit(self, pool: Pool, activities: list[ActivityTask]) -> None:
+        self._busy += len(activities)
+        try:
+            pool.submit(activities)
+        except Exception as error:  # no thread can be started, for example
+            log.exception("%d activities cannot be begun", len(activities))
+            for task in activities:
+                self._take(task, Postponed(describe(error).line))
 
     def _linger(self, pool: Pool) -> None:
         """Give activities that are over at once the time to be; have none of the others wait."""
@@ -256,54 +288,71 @@ class Worker:
                 pool.spread()
                 return
 
-    def _decide(self, task: DecisionTask) -> Completion:
-        name, began = task.process.workflow, time.monotonic()
-        workflow = self.manager.find_workflow(name)
-        if workflow is not None:
-            self._keeper.until = began + workflow.decision_timeout
-        self._deciding = True
-        try:
-            return Completion(task, decide(self.manager, task))
-        finally:
-            self._deciding = False
-            self._keeper.until = None
-            self._took[name] = time.monotonic() - began
+    def _decide_ahead(self, completions: list[Completion]) -> list[Completion]:
+        """Add what is decided on results, where that can be decided before they are recorded."""
+        if not self._decisions or self._stopping.is_set() or not self._deciders.has_room:
+            return completions
+        if self._alone_until:
+            # Its result is not to be lost with a decision that crashes.
+            return completions
+        tasks = [self._foresee(completion) for completion in completions]
+        if not (foreseen := [task for task in tasks if task is not None]):
+            return completions
+        outcomes: dict[int, DecisionOutcome] = {}
 
-    def _decided_on(self, done: Completion) -> Completion:
-        """Add what is decided on a result, where that can be told before the result is recorded."""
-        task, result = done.task, done.outcome
-        if (
-            not self._decisions
-            or self._stopping.is_set()
-            or done.then is not None
-            or not isinstance(task, ActivityTask)
-            or not isinstance(result, ActivityResult)
-        ):
-            return done
-        foreseen = self.manager.backend.foresee(task, result, self.identity)
+        def note(task: DecisionTask, outcome: DecisionOutcome) -> None:
+            outcomes[id(task)] = outcome
+
+        if not self._deciders.submit(foreseen, note).wait(FORESIGHT_SECONDS):
+            for task in foreseen:
+                self._deciders.seconds.setdefault(task.process.workflow, FORESIGHT_SECONDS)
+        decided: list[Completion] = []
+        for completion, ahead in zip(completions, tasks, strict=True):
+            outcome = None if ahead is None else outcomes.get(id(ahead))
+            if ahead is not None and isinstance(outcome, list):
+                then = Completion(ahead, outcome)
+                completion = Completion(completion.task, completion.outcome, then)
+            decided.append(completion)
+        return decided
+
+    def _foresee(self, completion: Completion) -> DecisionTask | None:
+        """Return the decision that a result will call for, if it can be made before the result is recorded."""
+        task, result = completion.task, completion.outcome
+        if completion.then is not None or not isinstance(result, ActivityResult):
+            return None
+        assert isinstance(task, ActivityTask)  # noqa: S101 - it has a result
+        try:
+            foreseen = self.manager.backend.foresee(task, result, self.identity)
+        except BackendUnavailableError:
+            raise
+        except Exception:  # it is recorded and decided in two steps
+            log.exception("the decision on a result of %s is not foreseen", task.process_id)
+            return None
         if (
             foreseen is None
             or foreseen.process.category != self.category
             or foreseen.process.workflow not in self.manager.workflow_names
-            or self._took.get(foreseen.process.workflow, 0) > FORESIGHT_SECONDS
+            or self._deciders.seconds.get(foreseen.process.workflow, 0) > FORESIGHT_SECONDS
         ):
-            return done
-        then = self._decide(foreseen)
-        return done if isinstance(then.outcome, FailedDecision) else Completion(task, result, then)
+            return None
+        return foreseen
 
-    def _pause(self, error: BackendUnavailableError) -> None:
+    def _pause(self, error: Exception) -> None:
         """Wait before trying again; what is finished is kept."""
-        if self.manager.backend.closed:
-            raise error
-        log.warning("the backend cannot be used: %s", error)
+        if isinstance(error, PyworkflowError):
+            log.warning("the backend cannot be used: %s", error)
+        else:
+            log.error("the backend failed", exc_info=error)
         if self._stopping.is_set():
             time.sleep(0.1)
         else:
             self._stopping.wait(self._backoff.pause())
 
-    def _report(self, task: ActivityTask, result: ActivityResult | None) -> None:
-        """Take a result from the pool, in any thread."""
-        self._finished.put((task, result))
+    def _report(
+        self, task: ActivityTask | DecisionTask, outcome: ActivityOutcome | DecisionOutcome
+    ) -> None:
+        """Take an outcome, in any thread."""
+        self._finished.put((task, outcome))
         # Waking costs every sleeper of the backend a look, so only the first result that the loop waits for does it.
         if self._waiting:
             self._waiting = False
@@ -325,32 +374,8 @@ class Worker:
         except Empty:
             return
 
-    def _take(self, task: ActivityTask, result: ActivityResult | None) -> None:
-        self._busy -= 1
-        if result is None:
-            self._handed_off.append(task)
-        else:
-            self._unsent.append(Completion(task, result))
-
-    def _settle(self, completion: Completion, refused: PyworkflowError | None) -> bool:
-        """Deal with the backend's answer to a completion; return whether the task is over."""
-        task, outcome = completion.task, completion.outcome
-        if isinstance(refused, InvalidRequestError) and not isinstance(refused, UnseenEventsError):
-            answer = (
-                failed_decision(refused)
-                if isinstance(task, DecisionTask)
-                else ActivityFailed(str(refused), None, type(refused).__name__)
-            )
-            self._unsent.append(Completion(task, answer))
-            return False
-        if isinstance(refused, StaleTaskError):
-            log.warning("what %s did does not count: %s", self.identity, refused)
-        elif isinstance(outcome, FailedDecision) and isinstance(task, DecisionTask):
-            log.error(
-                "workflow %s failed to decide %s: %s",
-                task.process.workflow,
-                task.process.id,
-                outcome.reason,
-                extra={"details": outcome.details},
-            )
-        return True
+    def _take(
+        self, task: ActivityTask | DecisionTask, outcome: ActivityOutcome | DecisionOutcome
+    ) -> None:
+        self._busy -= isinstance(task, ActivityTask)
+        self._outbox.add(task, outcome)

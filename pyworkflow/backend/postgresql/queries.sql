@@ -17,7 +17,27 @@ rollback;
 select set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
        set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
        set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
-       {server_time}, (select value from {schema}.meta where name = 'types');
+       {server_time}, (select value from {schema}.meta where name = 'types'),
+       ({server_run}) = (select value from {schema}.meta where name = 'server_run');
+-- name: server_run
+-- A part of other statements: changes when the server was started, has recovered from a crash, or was promoted.
+case when pg_is_in_recovery() then 0
+     else (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint
+          + coalesce((select extract(epoch from stats_reset) from pg_stat_bgwriter), 0)::bigint
+          + ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end
+-- name: server_returned
+-- Nobody could report while the server was away: whatever was to end by then ends at `hold`. In all domains, and once a run.
+with run as (
+    update {schema}.meta set value = {server_run} where name = 'server_run' and value <> {server_run} returning %(hold)s::bigint as hold),
+activities as (
+    update {schema}.activity_task a
+    set since = greatest(a.since, run.hold - a.execution_timeout), heartbeat = greatest(a.heartbeat, run.hold - a.heartbeat_timeout),
+        lease = case when a.lease is not null then greatest(a.lease, run.hold) end,
+        deadline = least(greatest(a.since + a.execution_timeout, run.hold), greatest(a.heartbeat + a.heartbeat_timeout, run.hold),
+                         case when a.lease is not null then greatest(a.lease, run.hold) end)
+    from run, {schema}.domain o where a.domain = o.number and a.state = 'started' and a.deadline < run.hold)
+update {schema}.decision_task d set deadline = run.hold, lease_limit = greatest(d.lease_limit, run.hold)
+from run, {schema}.domain o where d.domain = o.number and d.state = 'started' and d.deadline < run.hold;
 -- name: clock
 select {server_time}, (select value from {schema}.meta where name = 'types');
 -- name: whereabouts

@@ -69,6 +69,7 @@ class _Boot:
                 text = own_text(script).format(schema=sql.Identifier(self._address.schema))
                 self._connection.execute(text)
             self._run("set_version", version=self.known)
+            self._run("server_returned", hold=0)
 
     def catch_up(self) -> None:
         """Have new events follow the old ones on a server that counts its transactions anew."""

@@ -44,7 +44,7 @@ def statements(schema: str) -> dict[str, bytes]:
         "child": _columns("c", CHILD),
     }
     # Those that others contain are not among them.
-    for name in ("touched", "next_due", "decision_names", "activity_names"):
+    for name in ("touched", "next_due", "server_run", "decision_names", "activity_names"):
         places[name] = own_text(texts[name].rstrip(";")).format(**places)
     return {name: own_text(text).format(**places).as_bytes(None) for name, text in texts.items()}
 

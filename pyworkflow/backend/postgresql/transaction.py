@@ -19,6 +19,7 @@ from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQL
 from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import FeedBatch
 from pyworkflow.backoff import Backoff
+from pyworkflow.clock import SECOND
 from pyworkflow.errors import BackendOutageError, BackendUnavailableError
 from pyworkflow.ids import new_id
 
@@ -27,6 +28,9 @@ ATTEMPTS = 20
 
 PATIENCE_SECONDS = 30
 """How long to ask what became of a commit that nobody has answered."""
+
+RETURN_SECONDS = 10
+"""After the server has come back no lease, heartbeat or activity times out for so long: nobody could report meanwhile."""
 
 
 class Job(Struct, frozen=True):
@@ -41,6 +45,10 @@ class Job(Struct, frozen=True):
     plan: Plan
     run: Callable[[PostgreSQLUnit, int], None]
     farewell: Callable[[Flush], list[Call]]
+
+
+class _ServerReturnedError(Exception):
+    """The server was started again, has recovered or was promoted since the last transaction of anybody."""
 
 
 class _UnknownError(Exception):
@@ -95,6 +103,9 @@ class Writer:
                 # The next attempt asks for these at the beginning, and waits for them.
                 ids |= contended.ids
                 keys |= contended.keys
+            except _ServerReturnedError:
+                # Leases have been prolonged.
+                continue
             except _UnknownError as unknown:
                 if self._was_committed(receipt):
                     return self._read_back(unknown.flush)
@@ -116,12 +127,17 @@ class Writer:
             session = self._session(connection)
             numbers = Numbers(self._reserve)
             prefetch = Prefetch(job.plan, numbers, self._times.given(), ids, keys)
-            _, ((*_, server_time, version),), *found = session.bulk(
+            _, ((*_, server_time, version, same_run),), *found = session.bulk(
                 [("begin_write", {}), ("prologue", {}), *prefetch.calls]
             )
+            now = self._times.of(server_time)
+            if not same_run:
+                hold = now + RETURN_SECONDS * SECOND
+                session.bulk([("server_returned", {"hold": hold}), ("commit", {})])
+                raise _ServerReturnedError
             unit = PostgreSQLUnit(
                 session,
-                self._times.of(server_time),
+                now,
                 self._types.at(version),
                 Locks.NOWAIT,
                 numbers,

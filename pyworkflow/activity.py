@@ -217,6 +217,18 @@ def _declared_input(cls: type[Activity]) -> Any:
 _input_type: Callable[[Any], Any] = cache(_declared_input)
 
 
+def check_input(activity: AnyActivity, input: Json) -> None:
+    """Refuse an input that an activity cannot take.
+
+    Raises:
+        PayloadError: It is not of the type that the activity wants, or does not fit its parameters.
+    """
+    if isinstance(activity, ActivityFunction):
+        activity.arguments(input)
+    elif (wanted := _input_type(activity)) is not Any:
+        codec.convert(input, wanted, f"input of activity {activity.name!r}")
+
+
 def _below(cls: type[Activity]) -> list[type]:
     return [base for base in cls.__mro__ if base not in Activity.__mro__]
 

@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import force_setattr
 
 from pyworkflow.codec import Json
+from pyworkflow.errors import InvalidRequestError
+from pyworkflow.failure import repr_of
 from pyworkflow.ids import new_id
 from pyworkflow.result import TypeTag
 from pyworkflow.retry import Retry, check_retry
@@ -25,8 +27,17 @@ class Named(Protocol):
 
 
 def name_of(thing: object) -> str:
-    """Return the name of a workflow or activity that is given as a class, an instance or its name."""
-    return thing if isinstance(thing, str) else str(getattr(thing, "name", thing))
+    """Return the name of a workflow or activity that is given as a class, an instance or its name.
+
+    Raises:
+        InvalidRequestError: It has no name.
+    """
+    name = thing if isinstance(thing, str) else getattr(thing, "name", None)
+    if isinstance(name, str):
+        return name
+    plain = callable(thing) and not isinstance(thing, type)
+    hint = ": did you forget @activity or @workflow?" if plain else ""
+    raise InvalidRequestError(repr_of(thing, 80), f"is no workflow or activity, and no name{hint}")
 
 
 class Decision(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
@@ -143,6 +154,10 @@ class Timer(Decision, frozen=True, gc=False, tag="timer"):
         given: object = self.delay
         if isinstance(given, timedelta):
             force_setattr(self, "delay", given.total_seconds())
+        elif isinstance(given, bool) or not isinstance(given, int | float):
+            raise InvalidRequestError(
+                f"delay {repr_of(given, 80)}", "must be a number of seconds or a timedelta"
+            )
         if not self.id:
             force_setattr(self, "id", new_id())
 
@@ -211,6 +226,13 @@ class StartChildProcess(Decision, frozen=True, gc=False, tag="start_child_proces
 
     def __post_init__(self) -> None:
         given: Any = self.process
+        if isinstance(given, type):
+            raise InvalidRequestError(
+                f"child process {repr_of(given, 80)}",
+                f"must be a Process: did you mean Process({given.__name__})?",
+            )
+        if not all(hasattr(given, name) for name in NewProcess.__struct_fields__):
+            raise InvalidRequestError(f"child process {repr_of(given, 80)}", "must be a Process")
         if type(given) is not NewProcess:
             new = NewProcess(
                 workflow=name_of(given.workflow),

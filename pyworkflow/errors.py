@@ -21,7 +21,8 @@
     ├── UnsupportedByBackendError
     ├── TimedOutError                 a wait ended before what it waited for
     ├── NondeterminismError           replayed code does not decide what the history holds
-    │   └── OtherReleaseError         because another release of the code has decided it
+    │   ├── OtherReleaseError         because another release of the code has decided it
+    │   └── UnansweredQueryError      a query was asked of code of another release
     ├── StalledError                  a decision after which nothing can move its process
     ├── ReentrantCallError            a call from within another one of the same thread, such as by a signal handler
     ├── BlockedDecisionError          replayed code holds its thread up
@@ -222,6 +223,10 @@ class ReentrantCallError(PyworkflowError, RuntimeError):
 
     Let the handler set a flag, or put what is to be done into a queue, and call later.
     """
+
+
+class UnansweredQueryError(NondeterminismError):
+    """A query was asked of a program whose code is not of the release that decided the process. Nothing is wrong with the process."""
 
 
 class BlockedDecisionError(PyworkflowError):

@@ -11,18 +11,31 @@ from pyworkflow.backend.registry import connect
 from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.backoff import ride_out
 from pyworkflow.codec import Json
-from pyworkflow.decision import Decision, Named, name_of
+from pyworkflow.decision import Named, name_of
 from pyworkflow.errors import (
     UnknownActivityError,
     UnknownWorkflowError,
     UnsupportedByBackendError,
 )
 from pyworkflow.event import Event
+from pyworkflow.failure import repr_of
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityResult
+from pyworkflow.shapes import (
+    check_activity,
+    check_backend,
+    check_different,
+    check_process,
+    check_workflow,
+    each,
+    id_of,
+    wrong,
+)
 from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.workflow import Workflow
+from pyworkflow.workflow import Decidable, Workflow, decisions_of
+
+UNSUPPORTED = "unsupported task type"
 
 log = logging.getLogger("pyworkflow.manager")
 
@@ -36,7 +49,8 @@ class Manager:
         activities: Further activity classes and functions, which no workflow of this program names.
 
     Raises:
-        InvalidRequestError: A class has a name or timeout that is not acceptable.
+        InvalidRequestError: A class has a name or timeout that is not acceptable, two have the same name, or something is of another
+            kind than it should be.
     """
 
     def __init__(
@@ -45,14 +59,14 @@ class Manager:
         workflows: Iterable[type[Workflow]] = (),
         activities: Iterable[AnyActivity] = (),
     ) -> None:
-        self.backend = backend
+        self.backend = check_backend(backend)
         self._workflows: dict[str, type[Workflow]] = {}
         self._activities: dict[str, AnyActivity] = {}
         self._workflow_names: tuple[str, ...] = ()
         self._activity_names: tuple[str, ...] = ()
-        for activity in activities:
+        for activity in each(activities, "activities"):
             self.register_activity(activity)
-        for workflow in workflows:
+        for workflow in each(workflows, "workflows"):
             self.register_workflow(workflow)
 
     @classmethod
@@ -77,9 +91,15 @@ class Manager:
     # -- classes -------------------------------------------------------------------------------------------------------------------
 
     def register_workflow(self, workflow: type[Workflow]) -> None:
-        """Make a workflow and its activities known."""
+        """Make a workflow and its activities known.
+
+        Raises:
+            InvalidRequestError: It is no workflow class, or another one of this manager has its name.
+        """
+        workflow = check_workflow(workflow)
+        check_different("workflow", workflow.name, self._workflows.get(workflow.name), workflow)
         self.backend.register_versions(workflow.versions)
-        for activity in workflow.activities:
+        for activity in each(workflow.activities, "activities"):
             self.register_activity(activity)
         self.backend.register_workflow(
             workflow.name,
@@ -95,7 +115,13 @@ class Manager:
             self.backend.wake()
 
     def register_activity(self, activity: AnyActivity) -> None:
-        """Make an activity known."""
+        """Make an activity known.
+
+        Raises:
+            InvalidRequestError: It is no activity, or another one of this manager has its name.
+        """
+        activity = check_activity(activity)
+        check_different("activity", activity.name, self._activities.get(activity.name), activity)
         self.backend.register_activity(
             activity.name,
             activity.category,
@@ -151,8 +177,13 @@ class Manager:
             connection: The caller's own connection to the backend's database: the process exists when the caller commits.
 
         Raises:
+            PayloadError: The input is not what the workflow of this program takes.
             UnsupportedByBackendError: There is a connection, and the backend cannot join its transaction.
         """
+        process = check_process(process)
+        workflow = self._workflows.get(process.workflow)
+        if workflow is not None:
+            workflow.check_input(process.input)
         if connection is None:
             return self.backend.start_process(process, reuse=reuse)
         process_id: str = self._joining().start_process(process, reuse=reuse, connection=connection)
@@ -192,26 +223,29 @@ class Manager:
         """
         if isinstance(signal, str):
             signal = Signal(signal, {} if data is None else data, signal_id)
+        elif not isinstance(signal, Signal):
+            raise wrong("signal", signal, "a Signal or its name")
         name, value, id_ = signal.name, signal.data, signal.id
+        process_id = id_of(process)
         if connection is None:
-            self.backend.signal_process(_id(process), name, value, signal_id=id_)
+            self.backend.signal_process(process_id, name, value, signal_id=id_)
         else:
             joining = self._joining()
-            joining.signal_process(_id(process), name, value, signal_id=id_, connection=connection)
+            joining.signal_process(process_id, name, value, signal_id=id_, connection=connection)
 
     def cancel_process(self, process: Process | str, details: Json = None) -> None:
         """Cancel a process; see `Backend.cancel_process`."""
-        self.backend.cancel_process(_id(process), details)
+        self.backend.cancel_process(id_of(process), details)
 
     def terminate_process(
         self, process: Process | str, reason: str | None = None, details: Json = None
     ) -> None:
         """Close a process by force; see `Backend.terminate_process`."""
-        self.backend.terminate_process(_id(process), reason, details)
+        self.backend.terminate_process(id_of(process), reason, details)
 
     def retry_process(self, process: Process | str) -> None:
         """Resume a parked process; see `Backend.retry_process`."""
-        self.backend.retry_process(_id(process))
+        self.backend.retry_process(id_of(process))
 
     def process_by_id(self, process_id: str) -> Process:
         """Return a process with its history; see `Backend.process_by_id`."""
@@ -236,7 +270,7 @@ class Manager:
 
     def history(self, process: Process | str, since: int = 0) -> list[Event]:
         """Return the events of a process after the first `since`."""
-        return self.backend.history(_id(process), since)
+        return self.backend.history(id_of(process), since)
 
     def query(self, process: Process | str, question: str, *arguments: Json) -> Json:
         """Ask the workflow of a process, open or closed, about its present state. Needs no worker, and changes nothing.
@@ -250,17 +284,18 @@ class Manager:
             UnknownProcessError: There is no such process.
             UnknownWorkflowError: This program does not have its workflow.
             InvalidRequestError: The workflow does not know the question.
+            UnansweredQueryError: The process was decided by code of another version than this program has.
         """
-        asked = self.backend.process_by_id(_id(process))
+        asked = self.backend.process_by_id(id_of(process))
         return self._workflow(asked.workflow).answer(asked, question, *arguments)
 
     def wait_for_process(self, process: Process | str, timeout: float | None = None) -> Process:
         """Return a process as soon as it is closed; see `Backend.wait_for_process`."""
-        return self.backend.wait_for_process(_id(process), timeout)
+        return self.backend.wait_for_process(id_of(process), timeout)
 
     def pending(self, process: Process | str) -> list[Pending]:
         """Return what a process waits for; see `Backend.pending`."""
-        return self.backend.pending(_id(process))
+        return self.backend.pending(id_of(process))
 
     def purge(self, closed_before: DateTime, patience: float = 60) -> int:
         """Remove all processes that closed before an instant; return how many.
@@ -324,25 +359,30 @@ class Manager:
     def complete_task(
         self,
         task: ActivityTask | DecisionTask,
-        result: ActivityResult | Decision | Iterable[Decision],
+        result: ActivityResult | Decidable,
     ) -> None:
         """Record the result of an activity, or the decisions of a decider.
 
+        Args:
+            task: The task.
+            result: For an activity, its result; for a decision, whatever `Workflow.decide` may return.
+
         Raises:
-            ValueError: The task is neither, or the result is not for it.
+            InvalidRequestError: The task is neither, or the result is not for it.
             StaleTaskError: The lease ended, or the task was completed before.
             InvalidDecisionError: A decision cannot apply.
         """
-        if isinstance(task, ActivityTask) and isinstance(result, ActivityResult):
+        if isinstance(task, DecisionTask):
+            if isinstance(result, ActivityResult):
+                raise wrong(f"{UNSUPPORTED}: DecisionTask with", result, "decisions")
+            self.backend.complete_decision_task(task, decisions_of(result, task.process))
+        elif not isinstance(task, ActivityTask):
+            raise wrong(UNSUPPORTED, task, "an ActivityTask or a DecisionTask")
+        elif isinstance(result, ActivityResult):
             self.backend.complete_activity_task(task, result)
-        elif isinstance(task, DecisionTask) and not isinstance(result, ActivityResult):
-            self.backend.complete_decision_task(task, result)
         else:
-            raise ValueError(f"unsupported task type: {type(task).__name__} with {result!r}")
-
-
-def _id(process: Process | str) -> str:
-    return process if isinstance(process, str) else str(process.id)
+            hint = f"did you mean ActivityCompleted({repr_of(result, 80)})?"
+            raise wrong(f"{UNSUPPORTED}: ActivityTask with", result, "an ActivityResult", hint)
 
 
 def _report_outage(error: Exception) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime as DateTime
 from enum import StrEnum
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field, structs
@@ -13,8 +14,11 @@ from msgspec.structs import force_setattr
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, Named, Timer, name_of
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import DecisionEvent, Event, ProcessStartedEvent, TimerEvent
+from pyworkflow.failure import repr_of
 from pyworkflow.history import History
+from pyworkflow.ids import new_id
 from pyworkflow.result import (
     AnyProcessResult,
     ProcessCanceled,
@@ -51,12 +55,15 @@ class Status(StrEnum):
     CONTINUED = "continued"
 
 
+_assigning = Lock()
+
+
 class Process(Struct, frozen=True, omit_defaults=True):
     """One execution of a workflow: what it was started with, what has happened since, and how it ended.
 
     Attributes:
         workflow: The name of its workflow; a workflow class stands for its name.
-        id: Unique among the open processes of a domain; None until the process is started, if the caller does not choose one.
+        id: Unique among the open processes of a domain; None until the process is started, which gives it one if the caller did not.
         input: Any JSON.
         tags: Up to five texts to find it by.
         history: What has happened, oldest first.
@@ -110,11 +117,19 @@ class Process(Struct, frozen=True, omit_defaults=True):
         if type(self.workflow) is not str:
             force_setattr(self, "workflow", name_of(self.workflow))
         if type(self.tags) is not tuple:
-            force_setattr(self, "tags", tuple(self.tags or ()))
+            force_setattr(self, "tags", _tags(self.tags))
         if type(self.history) is not History:
             given: Any = self.history
             events = [ProcessStartedEvent()] if given is None else given
             force_setattr(self, "history", History(events))
+
+    def assign_id(self) -> str:
+        """Return the id. A process without one gets it here, for good: to start the same object again is to repeat the same start."""
+        if self.id is None:
+            with _assigning:
+                if self.id is None:  # another thread may have been faster
+                    force_setattr(self, "id", new_id())
+        return self.id or ""
 
     def copy_with_id(self, id: str, **changes: Any) -> Process:
         """Return a copy with another id, and with a fresh history unless one is given."""
@@ -153,3 +168,11 @@ class Process(Struct, frozen=True, omit_defaults=True):
     def has_decision(self, decision: Decision) -> bool:
         """Tell whether the same has been decided."""
         return any(isinstance(e, DecisionEvent) and e.decision == decision for e in self.history)
+
+
+def _tags(tags: object) -> tuple[str, ...]:
+    if tags is None:
+        return ()
+    if isinstance(tags, Iterable) and not isinstance(tags, str | bytes | Mapping):
+        return tuple(tags)
+    raise InvalidRequestError(f"tags {repr_of(tags, 80)}", "must be a list of texts")

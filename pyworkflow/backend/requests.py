@@ -41,15 +41,15 @@ def duration(seconds: float, what: str) -> int:
     return microseconds(check_seconds(seconds, what, positive=True))
 
 
-def start(process: Process, new_id: str) -> Start:
-    """Return a checked request to start a process.
+def start(process: Process) -> Start:
+    """Return a checked request to start a process, which has an id from then on.
 
     Raises:
         InvalidRequestError: A part of it is not acceptable.
     """
     return Start(
         workflow=check_name(process.workflow, "workflow"),
-        id=new_id if process.id is None else check_name(process.id, "process id"),
+        id=check_name(process.assign_id(), "process id"),
         input=check_payload(process.input, "input"),
         tags=check_tags(process.tags),
         category=None if process.category is None else check_name(process.category, "category"),

@@ -4,6 +4,7 @@ A store supplies transactions (`_write`), snapshots (`_read`) and a `StoredUnit`
 is here or in the ledger, so that such backends behave alike by construction.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime as DateTime
 
@@ -34,7 +35,6 @@ from pyworkflow.clock import SECOND, to_datetime, to_instant
 from pyworkflow.codec import Json
 from pyworkflow.errors import PyworkflowError, TimedOutError
 from pyworkflow.event import Event
-from pyworkflow.ids import new_id
 from pyworkflow.ledger import lifecycle
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.lifecycle import Start
@@ -42,6 +42,8 @@ from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowR
 from pyworkflow.process import Process, Status
 from pyworkflow.retry import Retry
 from pyworkflow.values import check_fields, check_name, check_payload, check_text
+
+log = logging.getLogger("pyworkflow.backend")
 
 
 class StoredBackend(Turns, Defining):
@@ -76,7 +78,9 @@ class StoredBackend(Turns, Defining):
             lifecycle.plain(check_payload(graph, "graph")),
         )
         check_fields(row)
-        if self._snapshot(lambda unit: unit.workflow(row.name)) != row:
+        known = self._snapshot(lambda unit: unit.workflow(row.name))
+        if known != row:
+            _log_change("workflow", known, row)
             self._do(lambda unit: unit.set_workflow(row))
 
     def register_activity(
@@ -103,7 +107,9 @@ class StoredBackend(Turns, Defining):
             at_most_once,
         )
         check_fields(row)
-        if self._snapshot(lambda unit: unit.activity_type(row.name)) != row:
+        known = self._snapshot(lambda unit: unit.activity_type(row.name))
+        if known != row:
+            _log_change("activity", known, row)
             self._do(lambda unit: unit.set_activity_type(row))
 
     def workflows(self) -> list[RegisteredWorkflow]:
@@ -118,7 +124,7 @@ class StoredBackend(Turns, Defining):
 
     def start_process(self, process: Process, *, reuse: Reuse = Reuse.REJECT) -> str:
         """Start a process and return its id."""
-        request = requests.start(process, new_id())
+        request = requests.start(process)
         self._do(requests.starting(request, reuse))
         return request.id
 
@@ -130,7 +136,7 @@ class StoredBackend(Turns, Defining):
         works: dict[int, Work] = {}
         for place, process in enumerate(processes):
             try:
-                works[place] = _started(requests.start(process, new_id()), reuse)
+                works[place] = _started(requests.start(process), reuse)
             except PyworkflowError as error:
                 started[place] = error
         for place, result in zip(works, self._write(list(works.values())), strict=True):
@@ -274,6 +280,27 @@ class StoredBackend(Turns, Defining):
         """Remove processes that closed before an instant."""
         before = to_instant(closed_before)
         return self._do(lambda unit: unit.purge(before, limit))
+
+
+def _log_change(
+    kind: str, known: WorkflowRow | ActivityTypeRow | None, row: WorkflowRow | ActivityTypeRow
+) -> None:
+    """Log which settings of another program, or of an older release, a registration changes."""
+    if known is None:
+        return
+    changes = [
+        name if name == "graph" else f"{name} {_shown(new)} in place of {_shown(old)}"
+        for name in row.__struct_fields__
+        if (new := getattr(row, name)) != (old := getattr(known, name))
+    ]
+    log.warning("%s %r is registered with other settings: %s", kind, row.name, ", ".join(changes))
+
+
+def _shown(value: object) -> str:
+    """Return a setting for people: durations are stored in microseconds."""
+    if type(value) is int:
+        return "none" if value >= NEVER else f"{value / SECOND:g} s"
+    return repr(value)
 
 
 _GOING_ON = ("open", "continued")

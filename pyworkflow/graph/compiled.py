@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pyworkflow.codec import Json
+from pyworkflow.activity import check_input
+from pyworkflow.codec import Json, decode
 from pyworkflow.decision import Decision
 from pyworkflow.graph.decider import decide, states
-from pyworkflow.graph.model import Graph
+from pyworkflow.graph.inputs import given_to
+from pyworkflow.graph.model import START, ActivityWork, Graph
 from pyworkflow.graph.shape import shape_of
 from pyworkflow.process import Process
+from pyworkflow.values import check_payload
 from pyworkflow.workflow import Workflow
 from pyworkflow.workflow.following import Follower
 
@@ -34,6 +37,23 @@ class GraphWorkflow(Workflow):
     def graph_shape(cls) -> Json:
         """Return what its graph looks like, for whoever has only that."""
         return shape_of(cls.graph)
+
+    @classmethod
+    def check_input(cls, input: Json) -> None:
+        """Refuse an input that an activity which is given just that does not take."""
+        activities = {activity.name: activity for activity in cls.activities}
+        plain = decode(check_payload(input, "input"))
+        for step in cls.graph.steps.values():
+            work = step.work
+            direct = step.depends_on == (START,) and step.compensates is None
+            certain = step.when is None and step.for_each is None and step.transform_input is None
+            if (
+                direct
+                and certain
+                and isinstance(work, ActivityWork)
+                and work.activity in activities
+            ):
+                check_input(activities[work.activity], given_to(step, {START: plain}))
 
     def decide(self, process: Process) -> list[Decision]:
         """Return what the graph does next."""

@@ -2,12 +2,20 @@
 
 import logging
 from collections.abc import Callable, Coroutine
+from types import MethodType
 from typing import Any, ClassVar, get_type_hints
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
-from pyworkflow.errors import BlockedDecisionError, InvalidRequestError, PyworkflowError
+from pyworkflow.errors import (
+    BlockedDecisionError,
+    InvalidRequestError,
+    NondeterminismError,
+    PyworkflowError,
+    UnansweredQueryError,
+)
 from pyworkflow.process import Process
+from pyworkflow.replay.arguments import call_of, plain
 from pyworkflow.replay.asking import Asking
 from pyworkflow.replay.cache import RunCache
 from pyworkflow.replay.following import RunFollower
@@ -100,11 +108,26 @@ class ReplayWorkflow(Workflow, Asking):
                 f"query {question!r}", f"workflow {self.name!r} does not have it; it has: {known}"
             )
         job = Job(self, process)
-        return watched(
-            lambda: job.answer(self._queries[question], arguments),
-            (type(self), process.id, "query"),
-            self._limit(job.turns),
-        )
+        try:
+            return watched(
+                lambda: job.answer(self._queries[question], arguments),
+                (type(self), process.id, "query"),
+                self._limit(job.turns),
+            )
+        except NondeterminismError as error:
+            cause = (
+                f"query {question!r} cannot be answered: another release of workflow {self.name!r} has decided the process. "
+                f"Ask a program of that release, or deploy it here. {error.comparison}"
+            )
+            raise UnansweredQueryError(process.id, cause) from error
+
+    @classmethod
+    def check_input(cls, input: Json) -> None:
+        """Refuse an input that the parameters of `run` do not take."""
+        try:
+            call_of(MethodType(cls.run, cls), plain(input, "input"), f"input of {cls.name!r}")
+        except TypeError as error:
+            _log.debug("the input of %r cannot be checked: %s", cls.name, error)
 
     def _limit(self, progress: Callable[[], int] | None = None) -> Limit | None:
         seconds = self.blocked_after

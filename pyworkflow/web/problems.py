@@ -9,6 +9,7 @@ from pyworkflow.codec import encode
 from pyworkflow.errors import (
     BackendUnavailableError,
     InvalidRequestError,
+    NondeterminismError,
     ProcessAlreadyExistsError,
     ProcessClosedError,
     PyworkflowError,
@@ -24,6 +25,7 @@ STATUSES: list[tuple[type[PyworkflowError], int]] = [
     (ProcessAlreadyExistsError, 409),
     (ProcessClosedError, 409),
     (DefinitionConflictError, 409),
+    (NondeterminismError, 409),
     (UnknownResourceError, 404),
     (CallbackError, 403),
     (InvalidRequestError, 422),

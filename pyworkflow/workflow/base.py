@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, overload
 from pyworkflow.activity import Activity, ActivityFunction, AnyActivity, default_name
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision, ScheduleActivity
-from pyworkflow.errors import InvalidRequestError
+from pyworkflow.errors import InvalidDecisionError, InvalidRequestError
+from pyworkflow.failure import repr_of
 from pyworkflow.process import Process
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ class Workflow:
         """Return what its graph looks like, for people who watch its processes; None if it has none."""
         return None
 
+    @classmethod
+    def check_input(cls, input: Json) -> None:
+        """Refuse an input that no process of this workflow can do anything with. A manager asks before it starts one.
+
+        Raises:
+            PayloadError: The input is not what the workflow takes.
+        """
+
     def answer(self, process: Process, question: str, *arguments: Json) -> Json:
         """Answer a question about a process from its history, without deciding anything.
 
@@ -110,7 +119,7 @@ def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
     """Return what `Workflow.decide` returned as a list of decisions.
 
     Raises:
-        ValueError: Something in it is no decision and stands for none.
+        InvalidDecisionError: Something in it is no decision and stands for none.
     """
     if type(returned) is list:
         return [_decision(item, process) for item in returned if item]
@@ -118,16 +127,17 @@ def decisions_of(returned: Decidable, process: Process) -> list[Decision]:
         return [_decision(returned, process)]
     if not returned:
         return []
-    if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | dict):
+    if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | dict | type):
         return [_decision(item, process) for item in returned if item]
-    raise ValueError(f"Invalid decision type: {returned!r}")
+    raise _no_decision(returned)
 
 
 def _is_one(thing: object) -> bool:
-    return isinstance(thing, Decision) or _is_activity(thing)
+    return isinstance(thing, Decision) or is_activity(thing)
 
 
-def _is_activity(thing: object) -> TypeGuard[AnyActivity]:
+def is_activity(thing: object) -> TypeGuard[AnyActivity]:
+    """Tell whether a thing is an activity class or function."""
     return isinstance(thing, ActivityFunction) or (
         isinstance(thing, type) and issubclass(thing, Activity)
     )
@@ -136,6 +146,17 @@ def _is_activity(thing: object) -> TypeGuard[AnyActivity]:
 def _decision(thing: object, process: Process) -> Decision:
     if isinstance(thing, Decision):
         return thing
-    if _is_activity(thing):
+    if is_activity(thing):
         return ScheduleActivity(thing, input=process.input)
-    raise ValueError(f"Invalid decision type: {thing!r}")
+    raise _no_decision(thing)
+
+
+def _no_decision(thing: object) -> InvalidDecisionError:
+    reason = repr_of(thing, 80)
+    if isinstance(thing, type) and issubclass(thing, Decision):
+        reason += f": did you mean {thing.__name__}(...)?"
+    elif isinstance(thing, Activity):
+        reason += f": did you mean the class, {type(thing).__name__} without ()?"
+    elif callable(thing) and not isinstance(thing, type):
+        reason += ": did you forget @activity?"
+    return InvalidDecisionError("Invalid decision type", reason)

@@ -1,12 +1,12 @@
 """Nothing that an exception of users' code is made of keeps it from being described and recorded."""
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import pytest
 
-from pyworkflow.activity import Activity, ActivityExecution, ActivityMonitor, activity
+from pyworkflow.activity import Activity, ActivityExecution, ActivityMonitor, AnyActivity, activity
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.codec import decode, encode
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
@@ -182,7 +182,7 @@ class Raises(Activity):
 
 
 class Fails(Workflow):
-    activities = (Raises,)
+    activities: ClassVar[Sequence[AnyActivity]] = (Raises,)
 
     def decide(self, process: Process) -> Any:
         if len(process.history) == 2:
@@ -199,9 +199,11 @@ def result_of(work: Callable[[Activity], Any]) -> ActivityResult:
         def execute(self) -> Any:
             return work(self)
 
-    manager = Manager(MemoryBackend(), workflows=[Fails], activities=[Works])
-    manager.register_activity(Works)
-    process_id = manager.start_process(Process(Fails))
+    class FailsHere(Fails):
+        activities = (Works,)
+
+    manager = Manager(MemoryBackend(), workflows=[FailsHere])
+    process_id = manager.start_process(Process(FailsHere))
     assert DecisionWorker(manager).step()
     assert ActivityWorker(manager).step()
     (ended,) = (e for e in manager.history(process_id) if isinstance(e, ActivityEvent))

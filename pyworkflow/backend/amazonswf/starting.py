@@ -17,7 +17,6 @@ from pyworkflow.errors import (
     UnknownProcessError,
     UnknownWorkflowError,
 )
-from pyworkflow.ids import new_id
 from pyworkflow.process import Process, Status
 from pyworkflow.swf.payload import Payloads
 from pyworkflow.swf.settings import Settings
@@ -56,9 +55,10 @@ class Starting:
             check_name(process.category, "category")
         if process.timeout is not None:
             check_seconds(process.timeout, "timeout", positive=True)
-        process_id = new_id() if process.id is None else check_name(process.id, "process id")
+        is_new = process.id is None
+        process_id = check_name(process.assign_id(), "process id")
         run = 1
-        if process.id is not None:
+        if not is_new:
             # SWF keeps ids of open executions apart, and of no others.
             closed = self._newest_closed(process_id)
             if closed is not None:

@@ -23,7 +23,6 @@ from pyworkflow.backend.touches import Plan
 from pyworkflow.backend.unit import Work
 from pyworkflow.codec import Json
 from pyworkflow.errors import InvalidRequestError
-from pyworkflow.ids import new_id
 from pyworkflow.process import Process
 
 ATTEMPTS = 5
@@ -60,7 +59,7 @@ class Joining(StoredBackend):
         """
         if connection is None:
             return super().start_process(process, reuse=reuse)
-        request = requests.start(process, new_id())
+        request = requests.start(process)
         self._join(connection, requests.starting(request, reuse))
         return request.id
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any, TypeVar
 
+from pyworkflow.backend.absence import Absence
 from pyworkflow.backend.base import Backend, FeedEntry
 from pyworkflow.backend.group import GroupCommit, Submission
 from pyworkflow.backend.unit import StoredUnit, Work
@@ -41,11 +42,21 @@ class Transactions(Backend, ForkAware):
         self._wakeups = Wakeups()
         self._untold: deque[list[FeedEntry]] = deque()
         self._telling = RLock()
-        self._group = GroupCommit(self._commit)
+        self._absence = Absence()
+        self._group = GroupCommit(self._commit_noting_absence)
 
     def after_fork_in_child(self) -> None:
         """Replace what threads share."""
         self._begin()
+
+    def _commit_noting_absence(self, group: list[Submission]) -> None:
+        self._absence.begin()
+        try:
+            self._commit(group)
+        except BackendUnavailableError:
+            self._absence.fail()
+            raise
+        self._absence.succeed()
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 
@@ -73,6 +84,7 @@ class Transactions(Backend, ForkAware):
 
     def _run(self, unit: StoredUnit, group: Sequence[Submission]) -> None:
         """Do what is due, then run the works of a group on a unit."""
+        unit.absent_since = self._absence.since(unit.now)
         if unit.next_due() <= unit.now:
             sweep(unit)
         for submission in group:

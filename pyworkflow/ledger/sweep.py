@@ -4,6 +4,7 @@ from pyworkflow.decision import Timer
 from pyworkflow.event import ProcessTimedOutEvent, TimerEvent
 from pyworkflow.ledger.activities import expire_activity
 from pyworkflow.ledger.claims import expire_decision
+from pyworkflow.ledger.grace import granted
 from pyworkflow.ledger.lifecycle import OPEN, close, raw, tell
 from pyworkflow.ledger.rows import STARTED, ActivityRow, DecisionRow, ProcessRow, TimerRow
 from pyworkflow.ledger.unit import Unit
@@ -31,10 +32,10 @@ def _expire(unit: Unit, row: ProcessRow | DecisionRow | ActivityRow | TimerRow) 
         # Damage, which `check` tells of; left here it would be due for ever.
         unit.drop(row)
     elif isinstance(row, DecisionRow):
-        if unit.decision(row.key) is row and row.state == STARTED:
+        if unit.decision(row.key) is row and row.state == STARTED and not granted(unit, row):
             expire_decision(unit, row)
     elif isinstance(row, ActivityRow):
-        if unit.activity_by_number(row.number) is row:
+        if unit.activity_by_number(row.number) is row and not granted(unit, row):
             expire_activity(unit, row)
     elif unit.timer(row.key, row.id) is row:
         _fire(unit, row)

@@ -48,10 +48,15 @@ class Unit(ABC):
 
     Rows are identical within a unit: asking twice gives the same object, and changing it (then calling `changed`) is enough to have it
     written. Nothing is visible to others before the store commits.
+
+    Attributes:
+        now: The store's time, microseconds.
+        absent_since: From when the store could not be reached, if that has just ended.
     """
 
     def __init__(self, now: int) -> None:
         self.now = now
+        self.absent_since: int | None = None
         self.staged: dict[int, Batch] = {}
         self._time = to_datetime(now)
 

@@ -68,9 +68,14 @@ def backend_for(domain: str, backend: Backend | str | None = None) -> Backend:
     if isinstance(meant, Backend):
         return meant
     url = meant.replace("{domain}", domain)
-    if url not in _opened:
-        _opened[url] = connect(url)
-    return _opened[url]
+    if url in _opened:
+        return _opened[url]
+    mine = connect(url)
+    opened = _opened.setdefault(url, mine)
+    if opened is not mine:
+        # Another thread was faster.
+        mine.close()
+    return opened
 
 
 def _swf_url() -> str:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import boto3
@@ -202,3 +204,19 @@ def test_a_process_is_started_as_it_is_asked_for() -> None:
     assert not DecisionWorker(manager).step()
     assert DecisionWorker(manager, category="queue").step()
     assert backend.process_by_id(id).result == ProcessCompleted(5)
+
+
+def test_threads_that_open_one_backend_at_once_share_it(tmp_path: Path) -> None:
+    barrier = Barrier(8)
+    url = f"sqlite:///{tmp_path}/{{domain}}.db"
+
+    def open_one(_: int) -> Backend:
+        barrier.wait(60)
+        return backend_for("shared", url)
+
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(open_one, range(8)))
+
+    assert len({id(backend) for backend in opened}) == 1
+    assert opened[0].processes() == []
+    opened[0].close()

@@ -90,13 +90,13 @@ class Joining(StoredBackend):
         self._alive()
         check_joinable(connection)
         with translated(self.address.label):
-            for _ in range(ATTEMPTS):
+            for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return self._joined(connection, work)
-                except UniqueViolation as error:
+                except UniqueViolation:
                     # Another transaction has just started a process of the same id, which now can be seen.
-                    conflict = error
-            raise conflict
+                    if attempt == ATTEMPTS:
+                        raise
 
     def _joined(self, connection: psycopg.Connection[Any], work: Work) -> None:
         plan = Plan()

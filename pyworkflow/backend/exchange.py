@@ -133,6 +133,7 @@ class Queue(Struct, frozen=True):
         running: Tasks that are leased.
         oldest: Since when the oldest waiting task could have been handed out.
         pollers: Identities that polled it in the last minute.
+        unclaimed: Names of waiting tasks that none of these pollers has.
     """
 
     kind: str
@@ -142,6 +143,7 @@ class Queue(Struct, frozen=True):
     running: int
     oldest: DateTime | None
     pollers: tuple[str, ...]
+    unclaimed: tuple[str, ...] = ()
 
 
 class Poller(Struct, frozen=True):
@@ -152,12 +154,14 @@ class Poller(Struct, frozen=True):
         category: The queue's name.
         identity: What the poller calls itself.
         seen: When it last polled, to the minute: writing down each poll would cost too much.
+        names: The workflows (of decisions) or activities that it can do; None for all.
     """
 
     kind: str
     category: str
     identity: str
     seen: DateTime
+    names: tuple[str, ...] | None = None
 
 
 class RegisteredWorkflow(Struct, frozen=True):
@@ -190,7 +194,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
         kind: ``decision``, ``activity``, ``timer`` or ``child_process``.
         id: The activity's, timer's or child's id.
         state: ``scheduled``, ``delayed`` (a retry or back-off), ``started``, ``parked`` or ``open``.
-        name: The activity's or child workflow's name.
+        name: The name of the activity, of the child's workflow, or of the workflow that decides.
         category: The queue it waits in.
         since: Since when it has been in this state.
         until: When the state ends by itself: the retry, the timer, the timeout.
@@ -198,7 +202,8 @@ class Pending(Struct, frozen=True, omit_defaults=True):
         identity: Which worker has it.
         details: The last heartbeat; of a decision, why its decider failed or why the process is parked.
         cancel_requested: Whether it has been asked to cancel itself.
-        pollers: Who has polled its queue in the last minute; empty means nobody, None that the engine does not say.
+        pollers: Who has polled for it in the last minute; empty means nobody, None that the engine does not say.
+        unclaimed: What no live worker has, in words, if it waits for one.
     """
 
     kind: str
@@ -213,6 +218,7 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     details: Json = None
     cancel_requested: bool = False
     pollers: tuple[str, ...] | None = ()
+    unclaimed: str | None = None
 
 
 class Definition(Struct, frozen=True):

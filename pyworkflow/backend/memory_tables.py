@@ -54,7 +54,7 @@ class Tables:
         self.batches: dict[int, list[FeedBatch]] = {}
         self.feed: list[FeedBatch] = []
         self.cursor = 0
-        self.polled: dict[tuple[str, str, str], int] = {}
+        self.polled: dict[tuple[str, str, str], tuple[int, Names]] = {}
         self.ready: dict[Queue, dict[str, list[Entry]]] = defaultdict(dict)
         self.deadlines = Deadlines(self.alive)
 

@@ -4,12 +4,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from pyworkflow.backend.base import MOST_COUNTED, Queue
+from pyworkflow.backend.base import Queue
 from pyworkflow.backend.memory_deadlines import Due
 from pyworkflow.backend.memory_tables import OPEN, Entry, Tables, Task
 from pyworkflow.backend.memory_tables import Queue as TaskQueue
-from pyworkflow.backend.unit import DefinitionRow, FeedBatch, StoredUnit
-from pyworkflow.clock import to_datetime
+from pyworkflow.backend.reading import Depth, queues_of
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow, StoredUnit
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import (
     PARKED,
@@ -212,22 +212,15 @@ class MemoryUnit(StoredUnit):
     def definitions(self, since: int) -> list[DefinitionRow]:
         return self.tables.definitions[max(since, 0) :]
 
-    def saw(self, kind: str, category: str, identity: str) -> None:
-        self.tables.polled[kind, category, identity] = self.now
+    def saw(self, kind: str, category: str, identity: str, names: Names) -> None:
+        self.tables.polled[identity, kind, category] = self.now, names
 
-    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
-        found: dict[tuple[str, str], list[str]] = {}
-        for (kind, category, identity), seen in self.tables.polled.items():
-            if seen >= since:
-                found.setdefault((kind, category), []).append(identity)
-        return {queue: tuple(sorted(names)) for queue, names in found.items()}
-
-    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
-        return sorted(
-            (identity, kind, category, seen)
-            for (kind, category, identity), seen in self.tables.polled.items()
+    def pollers(self, since: int) -> list[PollerRow]:
+        return [
+            PollerRow(*key, seen, names)
+            for key, (seen, names) in sorted(self.tables.polled.items(), key=lambda item: item[0])
             if seen >= since
-        )
+        ]
 
     def run_of(self, process_id: str, run: int) -> ProcessRow | None:
         for key in self.tables.runs.get(process_id, ()):
@@ -279,28 +272,18 @@ class MemoryUnit(StoredUnit):
         return self.tables.cursor
 
     def queues(self, since: int) -> list[Queue]:
-        pollers = self.pollers(since)
-        tasks: dict[tuple[str, str], list[Task]] = {queue: [] for queue in pollers}
-        for decision in self.tables.decisions.values():
-            tasks.setdefault(("decision", decision.category), []).append(decision)
-        for activity in self.tables.by_number.values():
-            tasks.setdefault(("activity", activity.category), []).append(activity)
-        return [
-            self._queue(kind, category, rows, pollers.get((kind, category), ()))
-            for (kind, category), rows in sorted(tasks.items(), key=lambda item: item[0])
+        depths = [
+            *(self._depth("decision", row) for row in self.tables.decisions.values()),
+            *(self._depth("activity", row) for row in self.tables.by_number.values()),
         ]
+        return queues_of(depths, self.pollers(since))
 
-    def _queue(self, kind: str, category: str, rows: list[Task], names: tuple[str, ...]) -> Queue:
-        waiting = [r.ready for r in rows if r.state == SCHEDULED and r.ready <= self.now]
-        return Queue(
-            kind,
-            category,
-            min(len(waiting), MOST_COUNTED),
-            min(sum(r.state == SCHEDULED and r.ready > self.now for r in rows), MOST_COUNTED),
-            min(sum(r.state == STARTED for r in rows), MOST_COUNTED),
-            to_datetime(min(waiting)) if waiting else None,
-            names,
-        )
+    def _depth(self, kind: str, row: Task) -> Depth:
+        waits = row.state == SCHEDULED and row.ready <= self.now
+        delayed = row.state == SCHEDULED and not waits
+        running = row.state == STARTED
+        oldest = row.ready if waits else None
+        return Depth(kind, row.category, row.name, waits, delayed, running, oldest)
 
     def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
         return check_all(self._records(), len(self.tables.processes), progress)

@@ -1,11 +1,12 @@
 """From rows to what people and deciders read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from pyworkflow.backend.base import (
+    MOST_COUNTED,
     Definition,
     FeedEntry,
     Pending,
@@ -13,11 +14,12 @@ from pyworkflow.backend.base import (
     RegisteredActivity,
     RegisteredWorkflow,
 )
-from pyworkflow.backend.unit import DefinitionRow, FeedBatch, StoredUnit
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import decode, reader
 from pyworkflow.event import AnyEvent, ProcessStartedEvent
 from pyworkflow.history import History
+from pyworkflow.ledger.claims import attempt
 from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.rows import (
     NEVER,
@@ -35,7 +37,17 @@ from pyworkflow.result import AnyProcessResult
 read_events: Callable[[bytes | str], list[Any]] = reader(list[AnyEvent])
 """Decodes a batch of events."""
 
-Pollers = dict[tuple[str, str], tuple[str, ...]]
+
+class Depth(Struct, frozen=True, gc=False):
+    """How many tasks of one name a queue has; as `Queue`, the instant in microseconds. The name of what runs may be left out."""
+
+    kind: str
+    category: str
+    name: str | None
+    waiting: int
+    delayed: int
+    running: int
+    oldest: int | None
 
 
 def open_process(row: ProcessRow, history: History, given: bytes) -> Process:
@@ -72,30 +84,47 @@ def to_process(unit: StoredUnit, row: ProcessRow, history: History | None, given
     )
 
 
-def queues_of(
-    depths: Iterable[tuple[str, str, int, int, int, int | None]], pollers: Pollers
-) -> list[Queue]:
+def queues_of(depths: Iterable[Depth], pollers: Sequence[PollerRow]) -> list[Queue]:
     """Return the queues that have tasks or pollers, in order.
 
     Args:
-        depths: Of each queue with tasks: kind, category, how many wait, are delayed, run, and since when the oldest waits.
-        pollers: Who polls which queue.
+        depths: What is in them, by name.
+        pollers: Who polls.
     """
-    found = {
-        (kind, category): Queue(
-            kind,
-            category,
-            waiting,
-            delayed,
-            running,
-            None if oldest is None else to_datetime(oldest),
-            pollers.get((kind, category), ()),
-        )
-        for kind, category, waiting, delayed, running, oldest in depths
-    }
-    for queue, names in pollers.items():
-        found.setdefault(queue, Queue(*queue, 0, 0, 0, None, names))
-    return [found[queue] for queue in sorted(found)]
+    tasks: dict[tuple[str, str], list[Depth]] = {(row.kind, row.category): [] for row in pollers}
+    for depth in depths:
+        tasks.setdefault((depth.kind, depth.category), []).append(depth)
+    return [
+        _queue(kind, category, tasks[kind, category], pollers) for kind, category in sorted(tasks)
+    ]
+
+
+def _queue(
+    kind: str, category: str, depths: Sequence[Depth], pollers: Sequence[PollerRow]
+) -> Queue:
+    oldest = min((depth.oldest for depth in depths if depth.oldest is not None), default=None)
+    names = {depth.name for depth in depths if depth.waiting and depth.name is not None}
+    return Queue(
+        kind,
+        category,
+        min(sum(depth.waiting for depth in depths), MOST_COUNTED),
+        min(sum(depth.delayed for depth in depths), MOST_COUNTED),
+        min(sum(depth.running for depth in depths), MOST_COUNTED),
+        None if oldest is None else to_datetime(oldest),
+        tuple(row.identity for row in pollers if (row.kind, row.category) == (kind, category)),
+        tuple(sorted(name for name in names if not able(pollers, kind, category, name))),
+    )
+
+
+def able(pollers: Iterable[PollerRow], kind: str, category: str, name: str) -> tuple[str, ...]:
+    """Return those who poll a queue for a name."""
+    return tuple(
+        row.identity
+        for row in pollers
+        if row.kind == kind
+        and row.category == category
+        and (row.names is None or name in row.names)
+    )
 
 
 def registered_workflow(row: WorkflowRow) -> RegisteredWorkflow:
@@ -150,7 +179,9 @@ def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:
     return entries
 
 
-def describe_pending(unit: StoredUnit, row: ProcessRow, pollers: Pollers) -> list[Pending]:
+def describe_pending(
+    unit: StoredUnit, row: ProcessRow, pollers: Sequence[PollerRow]
+) -> list[Pending]:
     """Return what an open process waits for."""
     if row.status != Status.OPEN:
         return []
@@ -174,26 +205,30 @@ def _state(unit: StoredUnit, row: DecisionRow | ActivityRow) -> str:
 
 
 def _pending_decision(
-    unit: StoredUnit, row: ProcessRow, decision: DecisionRow, pollers: Pollers
+    unit: StoredUnit, row: ProcessRow, decision: DecisionRow, pollers: Sequence[PollerRow]
 ) -> Pending:
     state = _state(unit, decision)
     until = decision.ready if state == "delayed" else decision.deadline
+    workers = able(pollers, "decision", decision.category, decision.name)
     return Pending(
         "decision",
         state=state,
+        name=decision.name,
         category=decision.category,
         since=to_datetime(decision.ready if state == SCHEDULED else row.time),
         until=None if until == NEVER else to_datetime(until),
-        attempt=row.failures + 1,
+        attempt=attempt(row, decision),
         identity=decision.identity,
         details=decision.reason,
-        pollers=pollers.get(("decision", decision.category), ()),
+        pollers=workers,
+        unclaimed=_unclaimed(state, workers, "workflow", decision),
     )
 
 
-def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Pollers) -> Pending:
+def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Sequence[PollerRow]) -> Pending:
     state = _state(unit, row)
     until = row.ready if state == "delayed" else row.deadline
+    workers = able(pollers, "activity", row.category, row.name)
     return Pending(
         "activity",
         row.id,
@@ -206,5 +241,14 @@ def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Pollers) -> P
         row.identity,
         plain(row.details),
         row.cancel_requested,
-        pollers.get(("activity", row.category), ()),
+        workers,
+        _unclaimed(state, workers, "activity", row),
     )
+
+
+def _unclaimed(
+    state: str, workers: Sequence[str], what: str, row: DecisionRow | ActivityRow
+) -> str | None:
+    if workers or state != SCHEDULED:
+        return None
+    return f"no live worker has {what} {row.name!r} in category {row.category!r}"

@@ -261,10 +261,9 @@ class StoredBackend(Turns, Defining):
         seconds = requests.duration(within, "within")
 
         def read(unit: StoredUnit) -> list[Poller]:
-            found = unit.sightings(unit.now - seconds)
             return [
-                Poller(kind, category, identity, to_datetime(seen))
-                for identity, kind, category, seen in found
+                Poller(row.kind, row.category, row.identity, to_datetime(row.seen), row.names)
+                for row in unit.pollers(unit.now - seconds)
             ]
 
         return self._read(read)

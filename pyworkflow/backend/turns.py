@@ -26,6 +26,7 @@ from pyworkflow.history import History
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.claims import ActivityClaim, Claimed, DecisionClaim
 from pyworkflow.ledger.lifecycle import plain
+from pyworkflow.ledger.unit import Names
 from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
@@ -42,7 +43,7 @@ class Turns(Transactions):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self._polled: dict[tuple[str, str, str], float] = {}
+        self._polled: dict[tuple[str, str, str], tuple[float, Names]] = {}
 
     def _begin(self) -> None:
         super()._begin()
@@ -140,9 +141,11 @@ class Turns(Transactions):
         for poll in polls:
             kind = "decision" if poll.kind is DecisionTask else "activity"
             key = (kind, poll.category, poll.identity or "anonymous")
-            if now - self._polled.get(key, -POLLER_SECONDS) > POLLER_SECONDS / 3:
-                self._polled[key] = now
-                works.append(partial(_saw, key))
+            names = requests.poll_names(poll)
+            recorded, before = self._polled.get(key, (-POLLER_SECONDS, None))
+            if now - recorded > POLLER_SECONDS / 3 or names != before:
+                self._polled[key] = now, names
+                works.append(partial(_saw, key, names))
         return works
 
     def _tasks(self, claimed: Claimed) -> list[ActivityTask | DecisionTask]:
@@ -271,8 +274,8 @@ class Turns(Transactions):
             self._write([requests.release(task, unseen=unseen) for task in tasks])
 
 
-def _saw(seen: tuple[str, str, str], unit: StoredUnit) -> None:
-    unit.saw(*seen)
+def _saw(seen: tuple[str, str, str], names: Names, unit: StoredUnit) -> None:
+    unit.saw(*seen, names)
 
 
 def _claims(result: Any) -> Claimed:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from pyworkflow.backend.base import Queue
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
-from pyworkflow.ledger.unit import Unit
+from pyworkflow.ledger.unit import Names, Unit
 
 
 class FeedBatch(Struct, frozen=True, gc=False):
@@ -22,6 +22,16 @@ class FeedBatch(Struct, frozen=True, gc=False):
     parent: str | None
     first_seq: int
     body: bytes
+
+
+class PollerRow(Struct, frozen=True, gc=False):
+    """Who polls a queue, as `Poller`; the instant in microseconds."""
+
+    identity: str
+    kind: str
+    category: str
+    seen: int
+    names: Names
 
 
 class DefinitionRow(Struct, frozen=True, gc=False):
@@ -65,16 +75,12 @@ class StoredUnit(Unit):
         """Return the entries after a revision, in order."""
 
     @abstractmethod
-    def saw(self, kind: str, category: str, identity: str) -> None:
-        """Note that somebody polls a queue; `kind` is ``activity`` or ``decision``."""
+    def saw(self, kind: str, category: str, identity: str, names: Names) -> None:
+        """Note that somebody polls a queue for some names; `kind` is ``activity`` or ``decision``."""
 
     @abstractmethod
-    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
-        """Return who has polled each (kind, category) since an instant."""
-
-    @abstractmethod
-    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
-        """Return (identity, kind, category, instant) of those who have polled since an instant, in this order."""
+    def pollers(self, since: int) -> list[PollerRow]:
+        """Return who has polled since an instant, in the order of identities, kinds and categories."""
 
     @abstractmethod
     def next_due(self) -> int:

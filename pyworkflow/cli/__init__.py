@@ -26,6 +26,7 @@ COMMANDS = {
     "watch": ("events", "watch"),
     "why": ("looking", "why"),
     "queues": ("looking", "queues"),
+    "workers": ("looking", "workers"),
     "job": ("job", "job"),
     "serve": ("serve", "serve"),
     "token": ("serve", "token"),

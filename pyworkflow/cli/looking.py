@@ -1,4 +1,4 @@
-"""Commands for looking on: why, queues."""
+"""Commands for looking on: why, queues, workers."""
 
 from datetime import datetime as DateTime
 from typing import Any
@@ -53,7 +53,7 @@ def _at(moment: DateTime | None) -> str:
 def _nobody(item: Pending) -> str:
     if item.pollers is None:
         return "" if item.details is None else f"; {item.details}"
-    return "" if item.pollers else f"; no worker polls category {item.category!r}"
+    return "" if item.unclaimed is None else f"; {item.unclaimed}"
 
 
 def _decision(item: Pending) -> str:
@@ -105,11 +105,50 @@ def queues(context: click.Context, as_json: bool) -> None:
             q.running,
             instant(q.oldest),
             ", ".join(q.pollers) or "nobody",
+            ", ".join(q.unclaimed),
         )
         for q in found
     ]
     table(
-        ("kind", "category", "waiting", "delayed", "running", "oldest (UTC)", "pollers"),
+        (
+            "kind",
+            "category",
+            "waiting",
+            "delayed",
+            "running",
+            "oldest (UTC)",
+            "pollers",
+            "no live worker has",
+        ),
         rows,
         "no queues",
     )
+
+
+@click.command(cls=Command)
+@click.option(
+    "--within",
+    default=60.0,
+    show_default=True,
+    help="Only workers that polled in the last so many seconds.",
+)
+@json_option
+@click.pass_context
+def workers(context: click.Context, within: float, as_json: bool) -> None:
+    """Show the workers: what each polls, and which workflows and activities it has."""
+    with opened(context) as backend:
+        pollers: list[Any] = backend.pollers(within)
+    if as_json:
+        emit(pollers)
+        return
+    rows = [
+        (
+            poller.identity,
+            instant(poller.seen),
+            poller.kind,
+            poller.category,
+            "anything" if poller.names is None else ", ".join(poller.names),
+        )
+        for poller in pollers
+    ]
+    table(("worker", "last contact (UTC)", "kind", "category", "has"), rows, "no workers")

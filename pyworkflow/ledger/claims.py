@@ -144,8 +144,13 @@ def _hand_decision(unit: Unit, process: ProcessRow, row: DecisionRow, wish: Wish
     started = DecisionStartedEvent(identity=wish.identity, datetime=unit.time_for(process))
     row.started_seq = unit.append(process, started)
     unit.changed(row)
-    attempt = process.failures + row.waits + row.lost + row.suspect + 1
-    return DecisionClaim(process, row.started_seq, row.token, attempt, row.suspect)
+    tries = attempt(process, row)
+    return DecisionClaim(process, row.started_seq, row.token, tries, row.suspect)
+
+
+def attempt(process: ProcessRow, row: DecisionRow) -> int:
+    """Return the number of the try of a decision."""
+    return process.failures + row.waits + row.lost + row.suspect + 1
 
 
 def _hand_activity(unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish) -> ActivityClaim:

@@ -66,11 +66,12 @@ class Started(Struct):
 
 
 class Contact(Struct):
-    """A queue that a worker polls, and when it last did."""
+    """A queue that a worker polls, when it last did, and the workflows or activities that it has; null for all."""
 
     kind: str
     category: str
     seen: DateTime
+    names: tuple[str, ...] | None
 
 
 class WorkerSummary(Struct):
@@ -82,7 +83,10 @@ class WorkerSummary(Struct):
 
 
 class QueueSummary(Struct):
-    """The state of one queue; ``age`` is how many seconds its oldest task has waited. A count of 10,000 means as many or more."""
+    """The state of one queue; ``age`` is how many seconds its oldest task has waited. A count of 10,000 means as many or more.
+
+    ``unclaimed`` are names of waiting tasks that no live worker has.
+    """
 
     kind: str
     category: str
@@ -92,6 +96,7 @@ class QueueSummary(Struct):
     oldest: DateTime | None
     age: float | None
     pollers: tuple[str, ...]
+    unclaimed: tuple[str, ...]
 
 
 class Health(Struct):

@@ -67,13 +67,28 @@ def test_a_process_is_started_seen_and_ended(shell: Shell, of: Manager) -> None:
 
 def test_why_says_what_is_waited_for(shell: Shell, of: Manager) -> None:
     of.start_process(Process(OneWorkflow, id="one", input=["slow", "x"]))
-    assert "no worker polls" in shell.run("why", "one").stdout
+    assert "no live worker has workflow 'One'" in shell.run("why", "one").stdout
     decide(of, ScheduleActivity("slow", id="a"), Timer(60, id="t"))
 
     told = shell.run("why", "one").stdout
 
     assert "activity slow (a) waits" in told
     assert "timer t fires at" in told
+
+
+def test_workers_and_what_none_of_them_has_are_shown(shell: Shell, of: Manager) -> None:
+    of.backend.poll_activity_task(identity="old", names=("step",))
+    of.start_process(Process(OneWorkflow, id="one", input=["slow", "x"]))
+    decide(of, ScheduleActivity("slow", id="a"))
+
+    assert "no live worker has activity 'slow'" in shell.run("why", "one").stdout
+    shown = shell.run("queues").stdout
+    assert "no live worker has" in shown
+    assert "slow" in shown
+    workers = shell.run("workers").stdout
+    assert [line.split()[0] for line in workers.splitlines() if "step" in line] == ["old"]
+    assert {w["identity"]: w["names"] for w in shell.json("workers")}["old"] == ["step"]
+    assert "no workers" in shell.run("workers", "--within", "0.000001").stdout
 
 
 def test_the_feed_is_watched(shell: Shell, of: Manager) -> None:

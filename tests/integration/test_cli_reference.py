@@ -4,7 +4,7 @@ import json
 import re
 from typing import get_args
 
-from pyworkflow.backend.base import Pending
+from pyworkflow.backend.base import Pending, Poller
 from pyworkflow.decision import ScheduleActivity, Timer
 from pyworkflow.event import AnyEvent
 from pyworkflow.ledger.invariants import Violation
@@ -63,4 +63,5 @@ def test_json_has_the_fields_of_the_reference(shell: Shell, of: Manager) -> None
         assert set(entry["event"]) == {"type", "datetime", *kinds[entry["event"]["type"]]}
     depths = first_column(section("`queues`"))
     assert [list(queue) for queue in shell.json("queues")] == [depths, depths]
+    assert first_column(section("`workers`")) == list(Poller.__struct_fields__)
     assert first_column(section("`check`")) == list(Violation.__struct_fields__)

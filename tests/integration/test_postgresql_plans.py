@@ -127,7 +127,7 @@ HOT: dict[str, dict[str, Any]] = {
 
 # Of few rows by their nature, or of all rows on purpose.
 NOT_HOT = {
-    "define", "lock_definitions", "sightings", "touched", "decision_names", "activity_names",
+    "define", "lock_definitions", "touched", "decision_names", "activity_names",
     "begin_write", "begin_read", "commit", "rollback", "prologue", "clock", "whereabouts", "store", "server_run", "server_returned", "get_types", "set_workflow",
     "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
     "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",

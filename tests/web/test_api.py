@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from pyworkflow import Manager, Process, Status
 from pyworkflow.backend.base import FeedEntry
 from pyworkflow.backend.memory import MemoryBackend
-from pyworkflow.decision import CompleteProcess, ContinueProcess
+from pyworkflow.decision import CompleteProcess, ContinueProcess, ScheduleActivity
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.web.limits import Limits
 from tests.web.conftest import close
@@ -288,6 +288,26 @@ def test_types_queues_and_workers_are_told(run: Run, app: Starlette, manager: Ma
     workers = {w["identity"]: w for w in get(run, app, "/api/workers").json()}
     assert set(workers) == {"decider-1", "worker-1"}
     assert workers["worker-1"]["polls"][0]["category"] == "default"
+    assert workers["worker-1"]["polls"][0]["names"] == ["charge"]
+
+
+def test_what_no_live_worker_has_is_told(run: Run, app: Starlette, manager: Manager) -> None:
+    backend = manager.backend
+    backend.register_activity("ship")
+    manager.start_process(Process(Order, "lonely"))
+    while (task := manager.next_decision("decider-1")) is not None:
+        ships = [ScheduleActivity("ship")] if task.process.id == "lonely" else []
+        manager.complete_task(task, ships)
+    words = "no live worker has activity 'ship' in category 'default'"
+
+    [pending] = get(run, app, "/api/processes/lonely").json()["pending"]
+    queues = {queue["kind"]: queue for queue in get(run, app, "/api/categories").json()}
+
+    assert (pending["unclaimed"], queues["activity"]["unclaimed"]) == (words, ["ship"])
+    assert words in get(run, app, "/processes/lonely").text.replace("&#39;", "'")
+    page = get(run, app, "/queues").text
+    assert "no live worker has activity ship" in page
+    assert "charge" in page
 
 
 def test_metrics_are_in_the_form_of_prometheus(run: Run, app: Starlette) -> None:

@@ -18,12 +18,13 @@ from pyworkflow.backend.postgresql.rows import (
     timer_from,
 )
 from pyworkflow.backend.postgresql.session import Call, Session
-from pyworkflow.backend.reading import queues_of
+from pyworkflow.backend.reading import Depth, queues_of
 from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.backend.unit import DefinitionRow, FeedBatch
-from pyworkflow.codec import encode
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow
+from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.unit import Names
 
 R = TypeVar("R")
 
@@ -52,7 +53,7 @@ class Looking(StagedUnit):
         self._preloaded_inputs: dict[int, bytes] = {}
         self._new_workflows: dict[str, WorkflowRow] = {}
         self._new_activities: dict[str, ActivityTypeRow] = {}
-        self._seen: set[SeenValues] = set()
+        self._seen: dict[tuple[str, str, str], SeenValues] = {}
 
     # -- types and pollers ---------------------------------------------------------------------------------------------------------
 
@@ -87,8 +88,9 @@ class Looking(StagedUnit):
             for revision, kind, name, body, defined in self.session.rows("definitions", since=since)
         ]
 
-    def saw(self, kind: str, category: str, identity: str) -> None:
-        self._seen.add(SeenValues(kind, category, identity))
+    def saw(self, kind: str, category: str, identity: str, names: Names) -> None:
+        listed = None if names is None else encode(names).decode()
+        self._seen[kind, category, identity] = SeenValues(kind, category, identity, listed)
 
     def kept(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Return the statements that write these down, in one order for all."""
@@ -99,18 +101,12 @@ class Looking(StagedUnit):
         for name, activity in sorted(self._new_activities.items()):
             yield "set_activity_type", {"name": name, "body": encode(activity).decode()}
         if self._seen:
-            yield "saw", {"rows": as_json(self._seen), "now": self.now}
+            yield "saw", {"rows": as_json(self._seen.values()), "now": self.now}
 
-    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
-        found: dict[tuple[str, str], tuple[str, ...]] = {}
-        for kind, category, identity in self.session.rows("pollers", since=since):
-            found[kind, category] = (*found.get((kind, category), ()), identity)
-        return found
-
-    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+    def pollers(self, since: int) -> list[PollerRow]:
         return [
-            (identity, kind, category, seen)
-            for identity, kind, category, seen in self.session.rows("sightings", since=since)
+            PollerRow(identity, kind, category, seen, names and tuple(decode(names, list[str])))
+            for identity, kind, category, seen, names in self.session.rows("pollers", since=since)
         ]
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
@@ -193,7 +189,7 @@ class Looking(StagedUnit):
 
     def queues(self, since: int) -> list[Queue]:
         depths = self.session.rows("queue_depths", now=self.now, most=MOST_COUNTED)
-        return queues_of(depths, self.pollers(since))
+        return queues_of((Depth(*depth) for depth in depths), self.pollers(since))
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 

@@ -457,67 +457,65 @@ insert into {schema}.signal_receipt (key, id)
 select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text) on conflict do nothing;
 
 -- name: saw
-insert into {schema}.poller (domain, kind, category, identity, seen)
-select %(domain)s, kind, category, identity, %(now)s
-from json_to_recordset(%(rows)s::json) as x (kind text, category text, identity text) order by kind, category, identity
-on conflict (domain, kind, category, identity) do update set seen = excluded.seen;
+insert into {schema}.poller (domain, kind, category, identity, seen, names)
+select %(domain)s, kind, category, identity, %(now)s, names
+from json_to_recordset(%(rows)s::json) as x (kind text, category text, identity text, names text) order by kind, category, identity
+on conflict (domain, kind, category, identity) do update set seen = excluded.seen, names = excluded.names;
 -- name: pollers
-select kind, category, identity from {schema}.poller where domain = %(domain)s and seen >= %(since)s order by kind, category, identity;
--- name: sightings
-select identity, kind, category, seen from {schema}.poller where domain = %(domain)s and seen >= %(since)s
+select identity, kind, category, seen, names from {schema}.poller where domain = %(domain)s and seen >= %(since)s
 order by identity collate "C", kind, category collate "C";
--- Goes from category to category of the queues' own indexes, and counts no further than `most` in any.
+-- Goes from name to name of the claims' own indexes, and counts no further than `most` in any.
 -- name: queue_depths
 with recursive
 deciding (category) as (
     select min(category) from {schema}.decision_task where domain = %(domain)s and state = 'scheduled'
     union all
-    select (select min(t.category) from {schema}.decision_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category > deciding.category)
+    select (select min(t.category) from {schema}.decision_task t where t.domain = %(domain)s and t.state = 'scheduled' and t.category > deciding.category)
     from deciding where category is not null),
+decision (category, name) as (
+    select category, (select min(t.name) from {schema}.decision_task t where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category)
+    from deciding where category is not null
+    union all
+    select category, (select min(t.name) from {schema}.decision_task t
+                      where t.domain = %(domain)s and t.state = 'scheduled' and t.category = decision.category and t.name > decision.name)
+    from decision where name is not null),
 acting (category) as (
     select min(category) from {schema}.activity_task where domain = %(domain)s and state = 'scheduled'
     union all
-    select (select min(t.category) from {schema}.activity_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category > acting.category)
-    from acting where category is not null)
-select kind, category, sum(waiting)::integer, sum(delayed)::integer, sum(running)::integer, min(oldest)
-from (
-    select 'decision' as kind, category,
-           (select count(*) from (select from {schema}.decision_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category and t.ready <= %(now)s
-             limit %(most)s) c) as waiting,
-           (select count(*) from (select from {schema}.decision_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category and t.ready > %(now)s
-             limit %(most)s) c) as delayed,
-           0 as running,
-           (select min(t.ready) from {schema}.decision_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = deciding.category
-               and t.ready <= %(now)s) as oldest
-    from deciding where category is not null
-    union all
-    select 'activity', category,
-           (select count(*) from (select from {schema}.activity_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready <= %(now)s
-             limit %(most)s) c),
-           (select count(*) from (select from {schema}.activity_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready > %(now)s
-             limit %(most)s) c),
-           0,
-           (select min(t.ready) from {schema}.activity_task t
-             where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category and t.ready <= %(now)s)
+    select (select min(t.category) from {schema}.activity_task t where t.domain = %(domain)s and t.state = 'scheduled' and t.category > acting.category)
+    from acting where category is not null),
+activity (category, name) as (
+    select category, (select min(t.name) from {schema}.activity_task t where t.domain = %(domain)s and t.state = 'scheduled' and t.category = acting.category)
     from acting where category is not null
     union all
-    select 'decision', category, 0, 0, count(*), null
-    from (select category from {schema}.decision_task where domain = %(domain)s and state = 'started'
-          order by deadline limit %(most)s) t
-    group by category
-    union all
-    select 'activity', category, 0, 0, count(*), null
-    from (select category from {schema}.activity_task where domain = %(domain)s and state = 'started'
-          order by category limit %(most)s) t
-    group by category) depths
-group by kind, category;
+    select category, (select min(t.name) from {schema}.activity_task t
+                      where t.domain = %(domain)s and t.state = 'scheduled' and t.category = activity.category and t.name > activity.name)
+    from activity where name is not null)
+select 'decision'::text as kind, category, name,
+       (select count(*) from (select from {schema}.decision_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready <= %(now)s limit %(most)s) c)::integer as waiting,
+       (select count(*) from (select from {schema}.decision_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready > %(now)s limit %(most)s) c)::integer as delayed,
+       0 as running,
+       (select min(t.ready) from {schema}.decision_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready <= %(now)s) as oldest
+from decision where name is not null
+union all
+select 'activity'::text as kind, category, name,
+       (select count(*) from (select from {schema}.activity_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready <= %(now)s limit %(most)s) c)::integer as waiting,
+       (select count(*) from (select from {schema}.activity_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready > %(now)s limit %(most)s) c)::integer as delayed,
+       0 as running,
+       (select min(t.ready) from {schema}.activity_task t
+         where t.domain = %(domain)s and t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready <= %(now)s) as oldest
+from activity where name is not null
+union all
+select 'decision', category, null, 0, 0, count(*)::integer, null
+from (select category from {schema}.decision_task where domain = %(domain)s and state = 'started' order by deadline limit %(most)s) t group by category
+union all
+select 'activity', category, null, 0, 0, count(*)::integer, null
+from (select category from {schema}.activity_task where domain = %(domain)s and state = 'started' order by category limit %(most)s) t group by category;
 
 -- name: add_receipt
 -- The rows of the transactions before this one have done their duty.

@@ -125,6 +125,7 @@ class SeenValues(Struct, frozen=True):
     kind: str
     category: str
     identity: str
+    names: str | None
 
 
 def pairs(named: Iterable[tuple[int, str]]) -> str:

@@ -6,15 +6,19 @@ from typing import Any
 import apsw
 
 from pyworkflow.backend.base import MOST_COUNTED, Queue
-from pyworkflow.backend.reading import queues_of
+from pyworkflow.backend.reading import Depth, queues_of
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
 from pyworkflow.backend.staged import StagedUnit
-from pyworkflow.backend.unit import DefinitionRow, FeedBatch
+from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow
+from pyworkflow.clock import SECOND
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.unit import Names
+
+DAY = 86_400 * SECOND
 
 ALL = -1
 """SQLite's word for a limit that is none."""
@@ -73,19 +77,14 @@ class Looking(StagedUnit):
     def definitions(self, since: int) -> list[DefinitionRow]:
         return [DefinitionRow(*values) for values in self.rows("definitions", (since,))]
 
-    def saw(self, kind: str, category: str, identity: str) -> None:
-        self.rows("saw", (kind, category, identity, self.now))
+    def saw(self, kind: str, category: str, identity: str, names: Names) -> None:
+        listed = None if names is None else encode(names).decode()
+        self.rows("saw", (kind, category, identity, self.now, listed))
 
-    def pollers(self, since: int) -> dict[tuple[str, str], tuple[str, ...]]:
-        found: dict[tuple[str, str], tuple[str, ...]] = {}
-        for kind, category, identity in self.rows("pollers", (since,)):
-            found[kind, category] = (*found.get((kind, category), ()), identity)
-        return found
-
-    def sightings(self, since: int) -> list[tuple[str, str, str, int]]:
+    def pollers(self, since: int) -> list[PollerRow]:
         return [
-            (identity, kind, category, seen)
-            for identity, kind, category, seen in self.rows("sightings", (since,))
+            PollerRow(identity, kind, category, seen, names and tuple(decode(names, list[str])))
+            for identity, kind, category, seen, names in self.rows("pollers", (since,))
         ]
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ class Looking(StagedUnit):
 
     def queues(self, since: int) -> list[Queue]:
         depths = self.rows("queue_depths", {"now": self.now, "most": MOST_COUNTED})
-        return queues_of(depths, self.pollers(since))
+        return queues_of((Depth(*depth) for depth in depths), self.pollers(since))
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 
@@ -185,6 +184,7 @@ class Looking(StagedUnit):
     def purge(self, before: int, limit: int) -> int:
         keys = [found[0] for found in self.rows("keys_closed_before", (before, limit))]
         self.kept = Kept()
+        self.rows("forget_pollers", (self.now - DAY,))
         for key in keys:
             row = self.process(key)
             for tag in () if row is None else row.tags:

@@ -295,14 +295,12 @@ select min(
     coalesce((select min(deadline) from timer), 4611686018427387904));
 
 -- name: saw
-insert or replace into poller (kind, category, identity, seen) values (?, ?, ?, ?);
+insert or replace into poller (kind, category, identity, seen, names) values (?, ?, ?, ?, ?);
 -- name: pollers
-select kind, category, identity from poller where seen >= ? order by kind, category, identity;
--- name: sightings
-select identity, kind, category, seen from poller where seen >= ? order by identity, kind, category;
+select identity, kind, category, seen, names from poller where seen >= ? order by identity, kind, category;
 -- name: forget_pollers
 delete from poller where seen < ?;
--- Goes from category to category of the queues' own indexes, and counts no further than :most in any.
+-- Goes from name to name of the claims' own indexes, and counts no further than :most in any.
 -- name: queue_depths
 with recursive
 deciding (category) as (
@@ -310,39 +308,50 @@ deciding (category) as (
     union all
     select (select min(t.category) from decision_task t where t.state = 'scheduled' and t.category > deciding.category)
     from deciding where category is not null),
+decision (category, name) as (
+    select category, (select min(t.name) from decision_task t where t.state = 'scheduled' and t.category = deciding.category)
+    from deciding where category is not null
+    union all
+    select category, (select min(t.name) from decision_task t
+                      where t.state = 'scheduled' and t.category = decision.category and t.name > decision.name)
+    from decision where name is not null),
 acting (category) as (
     select min(category) from activity_task where state = 'scheduled'
     union all
     select (select min(t.category) from activity_task t where t.state = 'scheduled' and t.category > acting.category)
-    from acting where category is not null)
-select kind, category, sum(waiting), sum(delayed), sum(running), min(oldest)
-from (
-    select 'decision' as kind, category,
-           (select count(*) from (select 1 from decision_task t
-             where t.state = 'scheduled' and t.category = deciding.category and t.ready <= :now limit :most)) as waiting,
-           (select count(*) from (select 1 from decision_task t
-             where t.state = 'scheduled' and t.category = deciding.category and t.ready > :now limit :most)) as delayed,
-           0 as running,
-           (select min(t.ready) from decision_task t
-             where t.state = 'scheduled' and t.category = deciding.category and t.ready <= :now) as oldest
-    from deciding where category is not null
-    union all
-    select 'activity', category,
-           (select count(*) from (select 1 from activity_task t
-             where t.state = 'scheduled' and t.category = acting.category and t.ready <= :now limit :most)),
-           (select count(*) from (select 1 from activity_task t
-             where t.state = 'scheduled' and t.category = acting.category and t.ready > :now limit :most)),
-           0,
-           (select min(t.ready) from activity_task t
-             where t.state = 'scheduled' and t.category = acting.category and t.ready <= :now)
+    from acting where category is not null),
+activity (category, name) as (
+    select category, (select min(t.name) from activity_task t where t.state = 'scheduled' and t.category = acting.category)
     from acting where category is not null
     union all
-    select 'decision', category, 0, 0, count(*), null
-    from (select category from decision_task where state = 'started' limit :most) t group by category
-    union all
-    select 'activity', category, 0, 0, count(*), null
-    from (select category from activity_task where state = 'started' limit :most) t group by category) depths
-group by kind, category;
+    select category, (select min(t.name) from activity_task t
+                      where t.state = 'scheduled' and t.category = activity.category and t.name > activity.name)
+    from activity where name is not null)
+select 'decision' as kind, category, name,
+       (select count(*) from (select 1 from decision_task t
+         where t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready <= :now limit :most)) as waiting,
+       (select count(*) from (select 1 from decision_task t
+         where t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready > :now limit :most)) as delayed,
+       0 as running,
+       (select min(t.ready) from decision_task t
+         where t.state = 'scheduled' and t.category = decision.category and t.name = decision.name and t.ready <= :now) as oldest
+from decision where name is not null
+union all
+select 'activity' as kind, category, name,
+       (select count(*) from (select 1 from activity_task t
+         where t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready <= :now limit :most)) as waiting,
+       (select count(*) from (select 1 from activity_task t
+         where t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready > :now limit :most)) as delayed,
+       0 as running,
+       (select min(t.ready) from activity_task t
+         where t.state = 'scheduled' and t.category = activity.category and t.name = activity.name and t.ready <= :now) as oldest
+from activity where name is not null
+union all
+select 'decision', category, null, 0, 0, count(*), null
+from (select category from decision_task where state = 'started' limit :most) t group by category
+union all
+select 'activity', category, null, 0, 0, count(*), null
+from (select category from activity_task where state = 'started' limit :most) t group by category;
 
 -- name: keys
 select key from process order by key;

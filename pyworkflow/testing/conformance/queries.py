@@ -122,14 +122,18 @@ class Queries(Contract):
         self.requires(backend, Capability.COUNTS, Capability.CLOCK)
         began = clock.datetime()
         backend.poll_decision_task(identity="you")
-        backend.poll_activity_task("road", identity="me")
+        backend.poll_activity_task("road", identity="me", names=("ship", "charge"))
         clock.advance(3600)
 
         assert backend.pollers() == [
-            Poller("activity", "road", "me", began),
+            Poller("activity", "road", "me", began, ("charge", "ship")),
             Poller("decision", "default", "you", began),
         ]
         assert backend.pollers(within=3599) == []
+        backend.poll_activity_task("road", identity="me", names=("charge",))
+        assert backend.pollers(within=1) == [
+            Poller("activity", "road", "me", clock.datetime(), ("charge",))
+        ]
 
     def test_closed_processes_are_found(self, backend: Backend) -> None:
         self.requires(backend, Capability.CLOSED)
@@ -223,6 +227,30 @@ class Queries(Contract):
 
         assert (queue.waiting, queue.running) == (1, 1)
         assert "me" in queue.pollers
+
+    def test_what_no_live_worker_has_is_said(self, backend: Backend) -> None:
+        self.requires(backend, Capability.COUNTS, Capability.NAMES)
+        backend.register_activity("ship")
+        backend.poll_decision_task(identity="decider", names=("order",))
+        process_id = self.start(backend, "polite")
+
+        [decision] = backend.pending(process_id)
+
+        assert (decision.name, decision.pollers) == ("polite", ())
+        assert decision.unclaimed == "no live worker has workflow 'polite' in category 'default'"
+        assert [queue.unclaimed for queue in backend.queues()] == [("polite",)]
+
+        self.decide(backend, ScheduleActivity("charge"), ScheduleActivity("ship"))
+        backend.poll_activity_task("other", names=("ship",))
+        assert backend.poll_activity_task(identity="cashier", names=("charge", "box")) is not None
+        waits = {pending.name: pending for pending in backend.pending(process_id)}
+        queues = {(queue.kind, queue.category): queue for queue in backend.queues()}
+
+        assert (waits["charge"].pollers, waits["charge"].unclaimed) == (("cashier",), None)
+        assert waits["ship"].pollers == ()
+        assert waits["ship"].unclaimed == "no live worker has activity 'ship' in category 'default'"
+        assert queues["activity", "default"].unclaimed == ("ship",)
+        assert queues["activity", "other"].unclaimed == ()
 
     def test_waiting_ends_with_the_process_or_with_the_time(self, backend: Backend) -> None:
         process_id = self.start(backend)

@@ -45,6 +45,7 @@ def queue_summary(queue: Queue) -> QueueSummary:
         queue.oldest,
         age,
         queue.pollers,
+        queue.unclaimed,
     )
 
 
@@ -60,7 +61,7 @@ def worker_summaries(pollers: Iterable[Poller]) -> list[WorkerSummary]:
     for poller in pollers:
         worker = found.setdefault(poller.identity, WorkerSummary(poller.identity, poller.seen, []))
         worker.seen = max(worker.seen, poller.seen)
-        worker.polls.append(Contact(poller.kind, poller.category, poller.seen))
+        worker.polls.append(Contact(poller.kind, poller.category, poller.seen, poller.names))
     return sorted(found.values(), key=lambda worker: worker.seen, reverse=True)
 
 

@@ -178,6 +178,14 @@ class Activity:
         """Do the work and return its result. Every activity overrides this."""
         raise ActivityFailed(f"activity {self.name!r} does not say what to execute")
 
+    @property
+    def idempotency_key(self) -> str:
+        """What another system is told, so that it does the work of all attempts once: 32 hexadecimal digits.
+
+        It is the same for every attempt, retry and worker, and another one if the activity is scheduled again or in another run.
+        """
+        return self.task.idempotency_key
+
     def heartbeat(self, details: Json = None) -> bool:
         """Give a sign of life; return whether the process has asked the activity to cancel itself.
 

@@ -1,6 +1,7 @@
 """Identifiers: the only place that draws random bytes."""
 
 import os
+from hashlib import blake2b
 
 _AT_ONCE = 256
 _drawn: list[str] = []
@@ -17,3 +18,8 @@ def new_id() -> str:
         except IndexError:
             digits = os.urandom(16 * _AT_ONCE).hex()
             _drawn.extend(digits[at : at + 32] for at in range(0, 32 * _AT_ONCE, 32))
+
+
+def key_of(*parts: str | int) -> str:
+    """Return a key of 32 hexadecimal digits: the same for the same parts, and for no others."""
+    return blake2b("\0".join(map(str, parts)).encode(), digest_size=16).hexdigest()

@@ -24,6 +24,7 @@ class ActivityTask(Task, frozen=True, tag="activity_task"):
         attempt: The number of this try; 1 is the first.
         heartbeat_details: What the attempt before told with its last heartbeat, or None.
         deadline: When the attempt must have ended, aware UTC.
+        idempotency_key: The same for all attempts, and for this scheduling alone; see `Activity.idempotency_key`.
     """
 
     activity_execution: ActivityExecution
@@ -32,6 +33,7 @@ class ActivityTask(Task, frozen=True, tag="activity_task"):
     attempt: int = 1
     heartbeat_details: Json = None
     deadline: DateTime | None = None
+    idempotency_key: str = ""
 
 
 class DecisionTask(Task, frozen=True, tag="decision_task"):

@@ -130,6 +130,7 @@ def activity_task(claim: ActivityClaim) -> ActivityTask:
         claim.attempt,
         plain(claim.details),
         to_datetime(claim.deadline),
+        claim.idempotency_key,
     )
 
 

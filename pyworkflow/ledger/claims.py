@@ -15,6 +15,7 @@ from pyworkflow.event import (
     DecisionTimedOutEvent,
     Event,
 )
+from pyworkflow.ids import key_of
 from pyworkflow.ledger.lifecycle import raw
 from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
@@ -65,6 +66,7 @@ class ActivityClaim(Struct, frozen=True, gc=False):
     details: bytes | None
     deadline: int
     alone: bool
+    idempotency_key: str
 
 
 class Wish(Struct, frozen=True, gc=False):
@@ -177,6 +179,8 @@ def _hand_activity(unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish
         row.details,
         row.since + row.execution_timeout,
         row.suspect,
+        # The start tells this run from one of the same id in a store that was purged or made again.
+        key_of(process.id, process.run, process.started, row.number),
     )
 
 

@@ -83,8 +83,9 @@ def _next_attempt(activity_id: str, activity: OpenActivity, payloads: Payloads, 
     told["input"] = activity.attributes.get("input")
     if activity.heartbeat is not None:
         try:
+            use = payloads.unpack(activity.attributes.get("input")).meta.get("use")
             told["input"] = payloads.pack(
-                activity.execution.input, owner, "input", heartbeat=activity.heartbeat
+                activity.execution.input, owner, "input", heartbeat=activity.heartbeat, use=use
             )
         except PayloadError:
             log.warning("the next attempt of %s has no room for the last heartbeat", activity_id)

@@ -1,5 +1,6 @@
 """Decisions as SWF takes them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from pyworkflow.decision import (
     Timer,
 )
 from pyworkflow.errors import InvalidRequestError
+from pyworkflow.event import DecisionEvent
 from pyworkflow.process import Process
 from pyworkflow.swf.payload import Payloads, cut_reason
 from pyworkflow.swf.settings import Settings
@@ -55,6 +57,7 @@ class Context(Struct):
         children: The ids of open children.
         policy: What becomes of the process when its parent ends.
         options: What the start of the process said of role, priority and decision timeout.
+        uses: How often each id of an activity was scheduled, once that has been counted.
     """
 
     payloads: Payloads
@@ -64,6 +67,16 @@ class Context(Struct):
     children: tuple[str, ...] = ()
     policy: str = ChildPolicy.ABANDON
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    uses: Counter[str] | None = None
+
+    def uses_of(self, activity_id: str) -> int:
+        """Return how often the run has scheduled an activity of an id before, and count this time."""
+        if self.uses is None:
+            decided = (e.decision for e in self.process.history if isinstance(e, DecisionEvent))
+            self.uses = Counter(d.id for d in decided if isinstance(d, ScheduleActivity))
+        before = self.uses[activity_id]
+        self.uses[activity_id] += 1
+        return before
 
     @property
     def owner(self) -> str:
@@ -110,7 +123,7 @@ def _schedule(d: ScheduleActivity, c: Context) -> tuple[str, Attributes]:
     attributes: Attributes = {
         "activityType": c.settings.type_of(d.activity),
         "activityId": attempt_id(d.id, 1),
-        "input": c.payloads.pack(d.input, c.owner, "input"),
+        "input": c.payloads.pack(d.input, c.owner, "input", use=c.uses_of(d.id) or None),
         "control": control,
     }
     category = d.category or (known.category if known else None)

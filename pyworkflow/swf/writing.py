@@ -1,5 +1,6 @@
 """A history of ours as SWF would have recorded it: for tests, for examples, for whoever imitates SWF."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,8 @@ class _Writer:
     def __init__(self, process: Process, payloads: Payloads, settings: Settings) -> None:
         self.events: Sequence[Event] = list(process.history)
         self.r = Record(process, payloads, settings)
-        self.context = Context(payloads, settings, process)
+        # The process has its whole history already: what comes again is counted as it is written.
+        self.context = Context(payloads, settings, process, uses=Counter())
 
     def write(self) -> list[dict[str, Any]]:
         index = 0

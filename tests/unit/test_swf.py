@@ -65,7 +65,7 @@ from pyworkflow.swf.asked import from_swf
 from pyworkflow.swf.chores import context_of
 from pyworkflow.swf.decisions import Context, to_swf
 from pyworkflow.swf.happened import READERS
-from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.payload import Packed, Payloads
 from pyworkflow.swf.reading import MissingEventError, Reader
 from pyworkflow.swf.settings import ActivityType, Settings
 from pyworkflow.swf.words import attempt_id, parse_attempt, timeout
@@ -470,6 +470,19 @@ def test_an_activity_without_a_limit_to_its_wait_says_so_to_swf() -> None:
     assert known["startToCloseTimeout"] == "600"
     assert settings.activities["charge"].defaults()["defaultTaskScheduleToStartTimeout"] == "NONE"
     assert not {name for name in unknown if name.endswith("Timeout")}
+
+
+def test_an_id_that_is_used_again_is_counted_beside_the_input() -> None:
+    schedule = ScheduleActivity("charge", "a", input=1)
+    again = Context(Payloads(), Settings(), process_of(decided(schedule)))
+
+    texts = [
+        to_swf(schedule, c)["scheduleActivityTaskDecisionAttributes"]["input"]
+        for c in (context(), again)
+    ]
+
+    assert texts[0] == "1"
+    assert Payloads().unpack(texts[1]) == Packed(1, {"use": 1})
 
 
 def test_a_new_run_of_another_workflow_is_refused() -> None:

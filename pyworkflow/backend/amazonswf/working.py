@@ -17,6 +17,7 @@ from pyworkflow.errors import (
     StaleActivityTaskError,
 )
 from pyworkflow.failure import describe
+from pyworkflow.ids import key_of
 from pyworkflow.result import (
     ActivityCanceled,
     ActivityCompleted,
@@ -131,6 +132,7 @@ class Working:
             },
             attempt,
             packed.meta.get("heartbeat"),
+            idempotency_key=key_of(execution["runId"], activity_id, packed.meta.get("use", 0)),
         )
 
     def _failed(

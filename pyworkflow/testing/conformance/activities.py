@@ -2,10 +2,11 @@
 
 import pytest
 
-from pyworkflow.backend.base import Backend, Capability
+from pyworkflow.backend.base import Backend, Capability, Reuse
 from pyworkflow.decision import CancelActivity, CompleteProcess, ScheduleActivity, ScheduleLambda
 from pyworkflow.errors import PayloadError, StaleTaskError, UnknownActivityError
 from pyworkflow.event import ActivityEvent
+from pyworkflow.process import Process
 from pyworkflow.result import (
     ActivityCanceled,
     ActivityCompleted,
@@ -86,6 +87,45 @@ class Activities(Contract):
 
         assert backend.poll_activity_task() is None
         assert backend.poll_activity_task("fast") is not None
+
+    def test_each_scheduling_has_an_idempotency_key_of_its_own(self, backend: Backend) -> None:
+        self.scheduled(backend)
+        first = self.activity(backend)
+        backend.complete_activity_task(first, ActivityCompleted())
+        self.decide(backend, ScheduleActivity("charge", id="b"))
+
+        second = self.activity(backend)
+
+        assert first.idempotency_key != second.idempotency_key
+        assert len(first.idempotency_key) == 32
+        assert first.idempotency_key.isalnum()
+
+    def test_an_id_that_is_used_again_has_another_idempotency_key(self, backend: Backend) -> None:
+        self.requires(backend, Capability.LEASES)
+        self.scheduled(backend)
+        first = self.activity(backend)
+        backend.complete_activity_task(first, ActivityCompleted())
+        self.decide(backend, ScheduleActivity("charge", id="a"))
+
+        assert self.activity(backend).idempotency_key != first.idempotency_key
+
+    def test_all_attempts_have_one_idempotency_key(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.RETRY, Capability.CLOCK)
+        process_id = self.scheduled(backend, retry=Retry(max_attempts=3, initial=10))
+        first = self.activity(backend)
+        backend.complete_activity_task(first, ActivityFailed("once"))
+        clock.advance(10)
+        second = self.activity(backend)
+        backend.release_tasks([second])
+        third = self.activity(backend)
+
+        assert first.idempotency_key == second.idempotency_key == third.idempotency_key
+        backend.terminate_process(process_id)
+        backend.start_process(Process("order", process_id), reuse=Reuse.ALLOW)
+        self.decide(backend, ScheduleActivity("charge", id="a"))
+        assert self.activity(backend).idempotency_key != first.idempotency_key
 
     def test_a_waiting_activity_is_canceled_at_once(self, backend: Backend) -> None:
         process_id = self.scheduled(backend)

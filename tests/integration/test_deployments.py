@@ -65,9 +65,9 @@ class Deployment:
         return started
 
     def done(self, ids: list[str]) -> None:
-        """Wait for the end of processes."""
+        """Wait for the end of processes: one that met the other release often is asked again once a minute."""
         for process_id in ids:
-            self.backend.wait_for_process(process_id, 60)
+            self.backend.wait_for_process(process_id, 240)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -114,6 +114,7 @@ def roll(deployment: Deployment, count: int, workers: int) -> None:
     assert failures == {}
 
 
+@pytest.mark.timeout(300)
 def test_a_deployment_rolls_forward_and_back(deployment: Deployment) -> None:
     roll(deployment, 5, 1)
 

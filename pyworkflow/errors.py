@@ -18,6 +18,7 @@
     │   └── StaleDecisionTaskError    (also an UnknownDecisionError)
     ├── ProcessAlreadyExistsError
     ├── ProcessClosedError
+    ├── UnreadableProcessError        what is stored of a process is damaged, or was written by a newer pyworkflow
     ├── UnsupportedByBackendError
     ├── TimedOutError                 a wait ended before what it waited for
     ├── NondeterminismError           replayed code does not decide what the history holds
@@ -183,6 +184,23 @@ class ProcessClosedError(PyworkflowError):
 
     def __str__(self) -> str:
         return f"process {self.process_id!r} is {self.status}"
+
+
+class UnreadableProcessError(PyworkflowError):
+    """What is stored of a process cannot be read: it is damaged, or was written by a newer pyworkflow. `check` says more.
+
+    Attributes:
+        process_id: The process.
+        reason: What cannot be read, and why.
+    """
+
+    def __init__(self, process_id: str, reason: str) -> None:
+        super().__init__(process_id, reason)
+        self.process_id = process_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"process {self.process_id!r} cannot be read: {self.reason}"
 
 
 class UnsupportedByBackendError(PyworkflowError):

@@ -10,6 +10,7 @@ from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.reading import read_events
 from pyworkflow.backend.reentry import once
 from pyworkflow.backend.unit import StoredUnit
+from pyworkflow.errors import PayloadError
 from pyworkflow.event import DecisionStartedEvent, Event
 from pyworkflow.history import History
 from pyworkflow.ledger.lifecycle import plain
@@ -139,7 +140,11 @@ class HistoryCache:
         return 0 if known is None else known.length
 
     def upto(self, unit: StoredUnit, key: int, length: int) -> tuple[History, bytes]:
-        """Return the first events of a history and the input, reading what is missing."""
+        """Return the first events of a history and the input, reading what is missing.
+
+        Raises:
+            PayloadError: They cannot be read.
+        """
         with once(self._lock):
             known = self._known.setdefault(key, _Known())
             self._known.move_to_end(key)
@@ -153,7 +158,17 @@ class HistoryCache:
             if known.input is None:
                 known.input = unit.input(key)
             self._trim()
+            if len(history) < length:
+                raise PayloadError("history", f"has {len(history)} events; {length} were counted")
+            if known.input is None:
+                raise PayloadError("input", "is gone")
             return history if len(history) == length else history.prefix(length), known.input
+
+    def forget(self, key: int) -> None:
+        """Let go of a process that cannot be read: it may be repaired."""
+        with once(self._lock):
+            if (known := self._known.pop(key, None)) is not None:
+                self._events -= known.length
 
     def _trim(self) -> None:
         """Let go of those not asked for in longest; called under the lock."""
@@ -170,6 +185,8 @@ def _handed_out(batch: Batch) -> bool:
 def _after(unit: StoredUnit, key: int, have: int) -> list[Event]:
     events: list[Event] = []
     for first_seq, body in unit.batches(key, have):
+        if first_seq > have + len(events) + 1:
+            raise PayloadError("history", f"event {have + len(events) + 1} is gone")
         decoded: list[Event] = read_events(body)
         events.extend(decoded[max(0, have + 1 - first_seq) :])
     return events

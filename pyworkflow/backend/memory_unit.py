@@ -79,8 +79,8 @@ class MemoryUnit(StoredUnit):
     def process(self, key: int) -> ProcessRow | None:
         return self.tables.processes.get(key)
 
-    def input(self, key: int) -> bytes:
-        return self.tables.inputs[key]
+    def input(self, key: int) -> bytes | None:
+        return self.tables.inputs.get(key)
 
     def decision(self, key: int) -> DecisionRow | None:
         return self.tables.decisions.get(key)
@@ -162,7 +162,7 @@ class MemoryUnit(StoredUnit):
             tables.children.setdefault(row.key, {})[row.id] = row
         self._arrange(row)
 
-    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
+    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         if not isinstance(row, ProcessRow):
             self._arrange(row)
 
@@ -286,13 +286,19 @@ class MemoryUnit(StoredUnit):
         return Depth(kind, row.category, row.name, waits, delayed, running, oldest)
 
     def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
-        return check_all(self._records(), len(self.tables.processes), progress)
+        return check_all(
+            self._records(),
+            len(self.tables.processes),
+            progress,
+            registered=self.tables.workflows,
+            now=self.now,
+        )
 
     def _records(self) -> Iterator[ProcessRecord]:
         for key, row in self.tables.processes.items():
             yield ProcessRecord(
                 row=row,
-                input=self.tables.inputs[key],
+                input=self.input(key),
                 batches=self.batches(key, 0),
                 decision=self.decision(key),
                 activities=self.activities(key),
@@ -310,7 +316,7 @@ class MemoryUnit(StoredUnit):
         ][:limit]
         for row in gone:
             del tables.processes[row.key]
-            del tables.inputs[row.key]
+            tables.inputs.pop(row.key, None)
             tables.signals.pop(row.key, None)
             tables.runs[row.id].remove(row.key)
             if not tables.runs[row.id]:

@@ -1,6 +1,10 @@
 """From rows to what people and deciders read."""
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import datetime as DateTime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct, structs
@@ -16,11 +20,13 @@ from pyworkflow.backend.base import (
 )
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
-from pyworkflow.codec import decode, reader
+from pyworkflow.codec import Json, decode, reader
+from pyworkflow.errors import PayloadError, UnreadableProcessError
 from pyworkflow.event import AnyEvent, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.claims import attempt
 from pyworkflow.ledger.lifecycle import plain
+from pyworkflow.ledger.parking import values_of
 from pyworkflow.ledger.rows import (
     NEVER,
     PARKED,
@@ -33,6 +39,8 @@ from pyworkflow.ledger.rows import (
 )
 from pyworkflow.process import Process, Status
 from pyworkflow.result import AnyProcessResult
+
+log = logging.getLogger("pyworkflow.backend")
 
 read_events: Callable[[bytes | str], list[Any]] = reader(list[AnyEvent])
 """Decodes a batch of events."""
@@ -82,6 +90,27 @@ def to_process(unit: StoredUnit, row: ProcessRow, history: History | None, given
         result=None if row.result is None else decode(row.result, AnyProcessResult),
         closed=None if row.closed is None else to_datetime(row.closed),
     )
+
+
+@contextmanager
+def readable(row: ProcessRow) -> Generator[None]:
+    """Turn what a damaged process raises into one error that names it."""
+    try:
+        yield
+    except (PayloadError, ValueError, TypeError) as error:
+        raise UnreadableProcessError(row.id, str(error)) from error
+
+
+def listed(unit: StoredUnit, row: ProcessRow) -> Process:
+    """Return a process for a list, without its history; of a damaged one what can be read, parked with the reason."""
+    try:
+        with readable(row):
+            given = unit.input(row.key)
+            if given is None:
+                raise PayloadError("input", "is gone")
+            return to_process(unit, row, None, given)
+    except UnreadableProcessError as error:
+        return structs.replace(open_process(row, History(), b"null"), parked=str(error))
 
 
 def queues_of(depths: Iterable[Depth], pollers: Sequence[PollerRow]) -> list[Queue]:
@@ -157,11 +186,35 @@ def definition(row: DefinitionRow) -> Definition:
     return Definition(row.revision, row.kind, row.name, decode(row.body), to_datetime(row.defined))
 
 
+def feed_after(unit: StoredUnit, cursor: int, limit: int) -> list[FeedEntry]:
+    """Return the next entries after a cursor that can be read."""
+    while batches := unit.feed(cursor, limit):
+        if entries := feed_entries(batches, limit):
+            return entries
+        cursor = batches[-1].cursor
+    return []
+
+
+@lru_cache(1024)
+def _report(process_id: str, first_seq: int, error: str) -> None:
+    """Log once, however many look, that events are left out."""
+    log.error(
+        "events of process %r from %d are left out of the feed, they cannot be read: %s",
+        process_id,
+        first_seq,
+        error,
+    )
+
+
 def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:
     """Return the events of batches, no more than fit the limit but always a whole batch."""
     entries: list[FeedEntry] = []
     for batch in batches:
-        events: list[AnyEvent] = read_events(batch.body)
+        try:
+            events: list[AnyEvent] = read_events(batch.body)
+        except PayloadError as error:
+            _report(batch.process_id, batch.first_seq, str(error))
+            continue
         if entries and len(entries) + len(events) > limit:
             break
         entries.extend(
@@ -190,7 +243,7 @@ def describe_pending(
         pending.append(_pending_decision(unit, row, decision, pollers))
     pending.extend(_pending_activity(unit, a, pollers) for a in unit.activities(row.key))
     pending.extend(
-        Pending("timer", t.id, since=to_datetime(t.since), until=to_datetime(t.deadline))
+        Pending("timer", t.id, since=to_datetime(t.since), until=_until(t.deadline))
         for t in unit.timers(row.key)
     )
     pending.extend(
@@ -198,6 +251,10 @@ def describe_pending(
         for c in unit.children(row.key)
     )
     return pending
+
+
+def _until(instant: int) -> DateTime | None:
+    return None if instant >= NEVER else to_datetime(instant)
 
 
 def _state(unit: StoredUnit, row: DecisionRow | ActivityRow) -> str:
@@ -216,13 +273,22 @@ def _pending_decision(
         name=decision.name,
         category=decision.category,
         since=to_datetime(decision.ready if state == SCHEDULED else row.time),
-        until=None if until == NEVER else to_datetime(until),
+        until=_until(until),
         attempt=attempt(row, decision),
         identity=decision.identity,
         details=decision.reason,
         pollers=workers,
         unclaimed=_unclaimed(state, workers, "workflow", decision),
     )
+
+
+def _details(row: ActivityRow) -> Json:
+    """Return the last heartbeat, or why nobody is handed the activity any more."""
+    try:
+        details = values_of(row)[1]
+    except PayloadError as error:
+        return str(error)
+    return details
 
 
 def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Sequence[PollerRow]) -> Pending:
@@ -236,10 +302,10 @@ def _pending_activity(unit: StoredUnit, row: ActivityRow, pollers: Sequence[Poll
         row.name,
         row.category,
         to_datetime(row.since),
-        None if until == NEVER else to_datetime(until),
+        _until(until),
         row.attempt,
         row.identity,
-        plain(row.details),
+        _details(row),
         row.cancel_requested,
         workers,
         _unclaimed(state, workers, "activity", row),

@@ -16,7 +16,7 @@ from pyworkflow.errors import (
 from pyworkflow.ledger import claims, lifecycle
 from pyworkflow.ledger.activities import release_activity
 from pyworkflow.ledger.claims import ActivityClaim, DecisionClaim
-from pyworkflow.ledger.lifecycle import Start, plain
+from pyworkflow.ledger.lifecycle import Start
 from pyworkflow.ledger.rows import ProcessRow
 from pyworkflow.ledger.unit import Names
 from pyworkflow.process import Process
@@ -124,11 +124,11 @@ def decision_lease(task: DecisionTask) -> tuple[int, str]:
 def activity_task(claim: ActivityClaim) -> ActivityTask:
     """Return what a worker gets for a claim."""
     return ActivityTask(
-        ActivityExecution(claim.name, claim.id, plain(claim.input)),
+        ActivityExecution(claim.name, claim.id, claim.input),
         claim.process_id,
         {"number": claim.number, "token": claim.token, "key": claim.key} | _alone(claim),
         claim.attempt,
-        plain(claim.details),
+        claim.details,
         to_datetime(claim.deadline),
         claim.idempotency_key,
     )
@@ -217,6 +217,15 @@ def give_back(claim: ActivityClaim | DecisionClaim) -> Work:
     if isinstance(claim, DecisionClaim):
         return _release_decision(claim.process.key, claim.token, unseen=True)
     return _release_activity(claim.number, claim.token, unseen=True)
+
+
+def park(claim: DecisionClaim, reason: str) -> Work:
+    """Return the work that parks the process of a decision that cannot be handed out."""
+    key, token = claim.process.key, claim.token
+    return Planned(
+        lambda unit: claims.fail_decision(unit, key, token, reason, None, park=True),
+        Touches(keys=(key,)),
+    )
 
 
 def _release_decision(key: int, token: str, *, unseen: bool = False) -> Work:

@@ -1,24 +1,34 @@
 """Rows that a transaction has read or changed, until it writes them down."""
 
-from collections.abc import Callable, Hashable
+import logging
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 from typing import Generic, TypeVar
 
 from pyworkflow.backend.touches import Source
 from pyworkflow.backend.unit import FeedBatch, StoredUnit
+from pyworkflow.codec import decode
+from pyworkflow.errors import PayloadError
+from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.rows import (
     SCHEDULED,
     ActivityRow,
+    ActivityTypeRow,
     ChildRow,
     DecisionRow,
     ProcessRow,
     TimerRow,
+    WorkflowRow,
 )
 from pyworkflow.ledger.unit import Batch
+from pyworkflow.retry import Retry
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
 T = TypeVar("T", ActivityRow, DecisionRow)
+Type = TypeVar("Type", ActivityTypeRow, WorkflowRow)
+
+log = logging.getLogger("pyworkflow.backend")
 
 Pair = tuple[int, str]
 """Key of a process, and the id of something that belongs to it."""
@@ -115,13 +125,15 @@ class StagedUnit(StoredUnit):
         else:
             self.staged_children.add((row.key, row.id), row)
 
-    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
+    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         if isinstance(row, ProcessRow):
             self.staged_processes.change(row.key)
         elif isinstance(row, DecisionRow):
             self.staged_decisions.change(row.key)
         elif isinstance(row, ActivityRow):
             self.staged_activities.change(row.number)
+        elif isinstance(row, TimerRow):
+            self.staged_timers.change((row.key, row.id))
         else:
             self.staged_children.change((row.key, row.id))
 
@@ -178,3 +190,32 @@ def fed(batch: Batch, cursor: int = 0) -> FeedBatch:
         batch.first_seq,
         batch.body,
     )
+
+
+def retry_of(data: bytes | str | None) -> tuple[Retry | None, str | None]:
+    """Return the retry policy in a column, and what is wrong with it if it cannot be read."""
+    try:
+        return None if data is None else decode(data, Retry), None
+    except PayloadError as error:
+        return None, f"its retry policy cannot be read: {error}"
+
+
+def registration(body: bytes | str, kind: type[Type], name: str) -> Type | None:
+    """Return a registered type; None, as if it were not registered, if it cannot be read. Registering it again repairs it."""
+    try:
+        return decode(body, kind)
+    except PayloadError as error:
+        log.error("the registration of %r cannot be read: %s", name, error)
+        return None
+
+
+def damaged_registrations(found: Iterable[tuple[str, str, bytes | str]]) -> list[Violation]:
+    """Return the registrations, as (kind, name, body), that cannot be read."""
+    violations: list[Violation] = []
+    for kind, name, body in found:
+        try:
+            decode(body, WorkflowRow if kind == "workflow" else ActivityTypeRow)
+        except PayloadError as error:
+            message = f"the registration of {kind} {name!r} cannot be read: {error}"
+            violations.append(Violation("I24", None, message))
+    return violations

@@ -5,7 +5,8 @@ is here or in the ledger, so that such backends behave alike by construction.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime as DateTime
 
 from pyworkflow.backend import requests
@@ -23,7 +24,9 @@ from pyworkflow.backend.base import (
 from pyworkflow.backend.defining import Defining
 from pyworkflow.backend.reading import (
     describe_pending,
-    feed_entries,
+    feed_after,
+    listed,
+    readable,
     registered_activity,
     registered_workflow,
     to_process,
@@ -33,11 +36,12 @@ from pyworkflow.backend.turns import POLLER_SECONDS, Turns
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, to_datetime, to_instant
 from pyworkflow.codec import Json
-from pyworkflow.errors import PyworkflowError, TimedOutError
+from pyworkflow.errors import PyworkflowError, TimedOutError, UnreadableProcessError
 from pyworkflow.event import Event
 from pyworkflow.ledger import lifecycle
 from pyworkflow.ledger.checks.record import Violation
 from pyworkflow.ledger.lifecycle import Start
+from pyworkflow.ledger.parking import resume
 from pyworkflow.ledger.rows import NEVER, ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.process import Process, Status
 from pyworkflow.retry import Retry
@@ -174,16 +178,25 @@ class StoredBackend(Turns, Defining):
 
     def retry_process(self, process_id: str) -> None:
         """Resume a parked process."""
-        self._do(
-            Planned(lambda unit: lifecycle.resume(unit, process_id), Touches(ids=(process_id,)))
-        )
+        self._do(Planned(lambda unit: resume(unit, process_id), Touches(ids=(process_id,))))
 
     def process_by_id(self, process_id: str) -> Process:
         """Return a process with its whole history."""
         return self._read(lambda unit: self._process(unit, requests.named(unit, process_id)))
 
+    @contextmanager
+    def _reading(self, row: ProcessRow) -> Generator[None]:
+        """Raise `UnreadableProcessError` for what is damaged of a process, and keep nothing of that: it may be repaired."""
+        try:
+            with readable(row):
+                yield
+        except UnreadableProcessError:
+            self._histories.forget(row.key)
+            raise
+
     def _process(self, unit: StoredUnit, row: ProcessRow) -> Process:
-        return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
+        with self._reading(row):
+            return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
 
     def processes(
         self,
@@ -204,7 +217,7 @@ class StoredBackend(Turns, Defining):
                 key = requests.named(unit, f"{after.id}:{after.run}").key
             state = None if status is None else status.value
             rows = unit.select(workflow, tag, state, parked, limit, key, newest)
-            return [to_process(unit, row, None, unit.input(row.key)) for row in rows]
+            return [listed(unit, row) for row in rows]
 
         return self._read(read)
 
@@ -213,7 +226,8 @@ class StoredBackend(Turns, Defining):
 
         def read(unit: StoredUnit) -> list[Event]:
             row = requests.named(unit, process_id)
-            return self._histories.upto(unit, row.key, row.last_seq)[0][since:]
+            with self._reading(row):
+                return self._histories.upto(unit, row.key, row.last_seq)[0][since:]
 
         return self._read(read)
 
@@ -246,7 +260,7 @@ class StoredBackend(Turns, Defining):
     def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         """Return the events of all processes after a cursor."""
         since = self.feed_end() if cursor == -1 else cursor
-        return self._wait_for(lambda unit: feed_entries(unit.feed(since, limit), limit), wait)
+        return self._wait_for(lambda unit: feed_after(unit, since, limit), wait)
 
     def feed_end(self) -> int:
         """Return the cursor of the newest entry of the feed."""

@@ -1,5 +1,6 @@
 """Tasks: handing them out, and what becomes of them, for all backends that keep their own state."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from pyworkflow.values import check_payload
 
 CONTENDED_SECONDS = 0.02
 """Longest pause before looking again at work that other transactions have under their locks."""
+log = logging.getLogger("pyworkflow.backend")
 
 POLLER_SECONDS = 60
 """Somebody who has polled a queue within these seconds counts as polling it."""
@@ -176,7 +178,7 @@ class Turns(Transactions):
         return tasks
 
     def _decision_tasks(self, claims: list[DecisionClaim]) -> list[DecisionTask]:
-        known = {
+        known: dict[int, tuple[History, bytes] | PayloadError | None] = {
             claim.process.key: self._histories.known(claim.process.key, claim.started_seq)
             for claim in claims
         }
@@ -184,11 +186,24 @@ class Turns(Transactions):
         if missing:
             read = self._snapshot(partial(self._missing, missing))
             known.update((c.process.key, found) for c, found in zip(missing, read, strict=True))
-        return [self._decision_task(claim, known[claim.process.key]) for claim in claims]
+        tasks: list[DecisionTask] = []
+        parked: list[Work] = []
+        for claim in claims:
+            try:
+                tasks.append(self._decision_task(claim, known[claim.process.key]))
+            except PayloadError as error:
+                self._histories.forget(claim.process.key)
+                log.error("process %r is parked: it cannot be read: %s", claim.process.id, error)
+                parked.append(requests.park(claim, f"it cannot be read: {error}"))
+        if parked:
+            self._write(parked)
+        return tasks
 
     def _decision_task(
-        self, claim: DecisionClaim, known: tuple[History, bytes] | None
+        self, claim: DecisionClaim, known: tuple[History, bytes] | PayloadError | None
     ) -> DecisionTask:
+        if isinstance(known, PayloadError):
+            raise known
         assert known is not None  # noqa: S101 - what was not known has been read
         process = open_process(claim.process, *known)
         self._histories.shown(claim.process.key, process)
@@ -196,12 +211,18 @@ class Turns(Transactions):
 
     def _missing(
         self, claims: list[DecisionClaim], unit: StoredUnit
-    ) -> list[tuple[History, bytes]]:
+    ) -> list[tuple[History, bytes] | PayloadError]:
         keys = [claim.process.key for claim in claims]
         unit.expect_histories([(key, self._histories.have(key)) for key in keys])
-        return [
-            self._histories.upto(unit, claim.process.key, claim.started_seq) for claim in claims
-        ]
+        return [self._history(claim, unit) for claim in claims]
+
+    def _history(
+        self, claim: DecisionClaim, unit: StoredUnit
+    ) -> tuple[History, bytes] | PayloadError:
+        try:
+            return self._histories.upto(unit, claim.process.key, claim.started_seq)
+        except PayloadError as error:
+            return error
 
     def foresee(
         self, task: ActivityTask, result: ActivityResult, identity: str | None = None

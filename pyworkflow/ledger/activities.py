@@ -2,9 +2,11 @@
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import microseconds
+from pyworkflow.errors import PayloadError
 from pyworkflow.event import ActivityAttemptEvent, ActivityEvent
 from pyworkflow.ledger.claims import held_activity
 from pyworkflow.ledger.lifecycle import raw, tell
+from pyworkflow.ledger.parking import set_aside
 from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
     MAX_LOST,
@@ -14,7 +16,7 @@ from pyworkflow.ledger.rows import (
     ActivityRow,
 )
 from pyworkflow.ledger.unit import Unit
-from pyworkflow.result import ActivityFailed, ActivityResult, ActivityTimedOut
+from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityResult, ActivityTimedOut
 
 HEARTBEAT = "heartbeat"
 LOST = "lease"
@@ -74,6 +76,13 @@ def expire_activity(unit: Unit, row: ActivityRow) -> None:
 
 def end_attempt(unit: Unit, row: ActivityRow, result: ActivityResult) -> None:
     """End an attempt with a result: for good, or to try again."""
+    process = unit.process(row.key)
+    if row.damage is not None and process is not None and not isinstance(result, ActivityCompleted):
+        # Whether it is tried again cannot be told.
+        if row.state == STARTED:
+            _try_again(unit, row, result, 0)
+        set_aside(unit, process, row, PayloadError(f"activity {row.id!r}", row.damage))
+        return
     delay = _delay(row, result)
     if delay is None:
         end_activity(unit, row, result)

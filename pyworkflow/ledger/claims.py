@@ -7,7 +7,7 @@ from msgspec import Struct
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import microseconds
 from pyworkflow.codec import Json
-from pyworkflow.errors import StaleActivityTaskError, StaleDecisionTaskError
+from pyworkflow.errors import PayloadError, StaleActivityTaskError, StaleDecisionTaskError
 from pyworkflow.event import (
     ActivityStartedEvent,
     DecisionFailedEvent,
@@ -17,6 +17,7 @@ from pyworkflow.event import (
 )
 from pyworkflow.ids import key_of
 from pyworkflow.ledger.lifecycle import raw
+from pyworkflow.ledger.parking import set_aside, values_of
 from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
@@ -60,10 +61,10 @@ class ActivityClaim(Struct, frozen=True, gc=False):
     number: int
     id: str
     name: str
-    input: bytes
+    input: Json
     token: str
     attempt: int
-    details: bytes | None
+    details: Json
     deadline: int
     alone: bool
     idempotency_key: str
@@ -132,7 +133,12 @@ def _claim(
         elif isinstance(row, DecisionRow):
             claims.append(_hand_decision(unit, process, row, wish))
         else:
-            claims.append(_hand_activity(unit, process, row, wish))
+            try:
+                values = values_of(row)
+            except PayloadError as error:
+                set_aside(unit, process, row, error)
+            else:
+                claims.append(_hand_activity(unit, process, row, wish, values))
     return claims
 
 
@@ -155,7 +161,9 @@ def attempt(process: ProcessRow, row: DecisionRow) -> int:
     return process.failures + row.waits + row.lost + row.suspect + 1
 
 
-def _hand_activity(unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish) -> ActivityClaim:
+def _hand_activity(
+    unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish, values: tuple[Json, Json]
+) -> ActivityClaim:
     row.state = STARTED
     row.token = unit.token()
     row.identity = wish.identity
@@ -173,10 +181,10 @@ def _hand_activity(unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish
         row.number,
         row.id,
         row.name,
-        row.input,
+        values[0],
         row.token,
         row.attempt,
-        row.details,
+        values[1],
         row.since + row.execution_timeout,
         row.suspect,
         # The start tells this run from one of the same id in a store that was purged or made again.

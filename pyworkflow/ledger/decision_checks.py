@@ -32,7 +32,7 @@ from pyworkflow.ledger.rows import (
     MAX_DECISIONS,
     MAX_EVENTS,
     MAX_OPEN,
-    SCHEDULED,
+    STARTED,
     ActivityRow,
     ActivityTypeRow,
     ProcessRow,
@@ -186,7 +186,7 @@ def _check_known(state: _Check, row: object, kind: str, item_id: str) -> None:
         raise InvalidRequestError(f"{kind} id {item_id!r}", "is not open")
     if (kind, item_id) in state.gone:
         raise InvalidRequestError(f"{kind} id {item_id!r}", "is canceled twice")
-    if not isinstance(row, ActivityRow) or row.state == SCHEDULED:
+    if not isinstance(row, ActivityRow) or row.state != STARTED:
         state.gone.add((kind, item_id))
 
 
@@ -262,7 +262,10 @@ def _check_continue(state: _Check, decision: ContinueProcess) -> Checked:
     if decision.tags is not None:
         check_tags(decision.tags)
     if decision.input is UNSET:
-        return Checked(decision, state.unit.input(state.process.key))
+        own = state.unit.input(state.process.key)
+        if own is None:
+            raise InvalidRequestError("input", "the process's own is gone: give one")
+        return Checked(decision, own)
     return Checked(decision, check_payload(decision.input, "input"))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import microseconds
 from pyworkflow.decision import (
     CancelActivity,
@@ -29,12 +28,12 @@ from pyworkflow.ledger.lifecycle import (
     cancel,
     close,
     continue_as_new,
-    raw,
     signal,
     tell,
 )
+from pyworkflow.ledger.parking import execution_of
 from pyworkflow.ledger.rows import (
-    SCHEDULED,
+    STARTED,
     ActivityRow,
     ChildRow,
     ProcessRow,
@@ -117,11 +116,11 @@ def _apply_cancel_activity(unit: Unit, process: ProcessRow, item: Checked) -> No
     row = item.row
     if not isinstance(row, ActivityRow):
         _reject(unit, process, item.decision, "the activity is not open any more")
-    elif row.state == SCHEDULED:
+    elif row.state != STARTED:
         unit.drop(row)
         process.opened -= 1
-        execution = ActivityExecution(row.name, row.id, raw(row.input))
-        event = ActivityEvent(execution, ActivityCanceled(), datetime=unit.time_for(process))
+        canceled, time = ActivityCanceled(), unit.time_for(process)
+        event = ActivityEvent(execution_of(row), canceled, datetime=time)
         tell(unit, process, event)
     else:
         row.cancel_requested = True

@@ -3,13 +3,18 @@
 The numbers are those of ``docs/architecture/invariants.md``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
+from pyworkflow.clock import SECOND
 from pyworkflow.ledger.checks.history import Told
 from pyworkflow.ledger.checks.items import Children
 from pyworkflow.ledger.checks.links import Links
 from pyworkflow.ledger.checks.record import ProcessRecord, Violation
 from pyworkflow.ledger.checks.rows import RowCheck
+from pyworkflow.ledger.lifecycle import OPEN
+
+HOUR = 3600 * SECOND
+"""Servers that take over from one another may differ by less in their clocks."""
 
 __all__ = ["ProcessRecord", "Violation", "check_all", "check_process"]
 
@@ -23,6 +28,9 @@ def check_all(
     records: Iterable[ProcessRecord],
     total: int,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    registered: Collection[str],
+    now: int,
 ) -> list[Violation]:
     """Return every violation in a store's records.
 
@@ -30,12 +38,20 @@ def check_all(
         records: Every run, in the order of their keys.
         total: How many there are.
         progress: Called now and then with the number of records done, and the total.
+        registered: The workflows whose registrations can be read.
+        now: The store's time.
     """
     violations: list[Violation] = []
     links = Links()
     for done, record in enumerate(records, 1):
         found, told = _check(record, links.inherited(record.row))
         violations.extend(found)
+        row = record.row
+        if row.status == OPEN and row.workflow not in registered:
+            message = f"its workflow {row.workflow!r} is not registered"
+            violations.append(Violation("I24", row.id, message))
+        if row.time > now + HOUR:
+            violations.append(Violation("I4", row.id, "its last event is of the future"))
         links.add(record, told)
         if progress is not None and (done % 100 == 0 or done == total):
             progress(done, total)

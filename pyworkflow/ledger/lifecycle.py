@@ -26,8 +26,7 @@ from pyworkflow.event import (
 )
 from pyworkflow.ledger.rows import (
     MAX_EVENTS,
-    PARKED,
-    SCHEDULED,
+    NEVER,
     STARTED,
     ChildRow,
     DecisionRow,
@@ -139,6 +138,9 @@ def tell(unit: Unit, process: ProcessRow, event: Event) -> None:
     elif decision.state == STARTED and not decision.pending:
         decision.pending = True
         unit.changed(decision)
+    elif decision.ready == NEVER:
+        decision.ready = unit.now
+        unit.changed(decision)
 
 
 def opened(unit: Unit, process_id: str) -> ProcessRow:
@@ -207,27 +209,6 @@ def terminate(
     event = ProcessTerminatedEvent(reason, details, datetime=unit.time_for(process))
     close(unit, process, event, ProcessTerminated(reason, details))
     return process
-
-
-def resume(unit: Unit, process_id: str) -> bool:
-    """Have a parked process decided again; return whether it was parked.
-
-    Raises:
-        UnknownProcessError: There is no such process.
-        ProcessClosedError: It is closed.
-    """
-    process = opened(unit, process_id)
-    decision = unit.decision(process.key)
-    if decision is None or decision.state != PARKED:
-        return False
-    decision.state = SCHEDULED
-    decision.reason = None
-    decision.lost = 0
-    decision.ready = unit.now
-    unit.changed(decision)
-    process.failures = 0
-    unit.changed(process)
-    return True
 
 
 def close(unit: Unit, process: ProcessRow, event: Event, result: ProcessResult) -> None:

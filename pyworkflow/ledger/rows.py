@@ -14,7 +14,7 @@ SCHEDULED = "scheduled"
 STARTED = "started"
 """State of a task that a worker has a lease on."""
 PARKED = "parked"
-"""State of a decision that nobody is handed any more, until somebody resumes the process."""
+"""State of a task that nobody is handed any more, until somebody resumes the process."""
 
 NEVER = 2**62
 """An instant that does not come."""
@@ -90,7 +90,7 @@ class DecisionRow(Struct, kw_only=True, gc=False):
     Attributes:
         key: The process.
         name: The workflow that decides.
-        ready: When it may be handed out; the place in the queue.
+        ready: When it may be handed out; the place in the queue. `NEVER` for one that only says why its process is parked.
         token: Secret of the lease.
         deadline: When the lease ends.
         limit: When the lease ends at the latest: the decision timeout.
@@ -135,6 +135,7 @@ class ActivityRow(Struct, kw_only=True, gc=False):
         failed: How many attempts failed by themselves, which is what `Retry` counts.
         details: The last heartbeat's details, JSON.
         suspect: Whether its last holder was lost, as in `DecisionRow`.
+        damage: What of the stored row cannot be read; is not stored.
     """
 
     number: int
@@ -162,9 +163,13 @@ class ActivityRow(Struct, kw_only=True, gc=False):
     details: bytes | None = None
     cancel_requested: bool = False
     suspect: bool = False
+    damage: str | None = None
 
     def set_deadline(self) -> None:
         """Work out when the first of the timeouts comes, after any change of what they are counted from."""
+        if self.state == PARKED:
+            self.deadline = NEVER
+            return
         if self.state == SCHEDULED:
             waits_for_ever = self.scheduled_timeout >= NEVER
             self.deadline = NEVER if waits_for_ever else self.ready + self.scheduled_timeout

@@ -1,11 +1,13 @@
 """What the passing of time does: timers fire and timeouts come, whoever happens to look."""
 
 from pyworkflow.decision import Timer
+from pyworkflow.errors import PayloadError
 from pyworkflow.event import ProcessTimedOutEvent, TimerEvent
 from pyworkflow.ledger.activities import expire_activity
 from pyworkflow.ledger.claims import expire_decision
 from pyworkflow.ledger.grace import granted
 from pyworkflow.ledger.lifecycle import OPEN, close, raw, tell
+from pyworkflow.ledger.parking import set_aside, value_of, values_of
 from pyworkflow.ledger.rows import STARTED, ActivityRow, DecisionRow, ProcessRow, TimerRow
 from pyworkflow.ledger.unit import Unit
 from pyworkflow.result import ProcessTimedOut
@@ -36,14 +38,31 @@ def _expire(unit: Unit, row: ProcessRow | DecisionRow | ActivityRow | TimerRow) 
             expire_decision(unit, row)
     elif isinstance(row, ActivityRow):
         if unit.activity_by_number(row.number) is row and not granted(unit, row):
-            expire_activity(unit, row)
+            _time_out(unit, row)
     elif unit.timer(row.key, row.id) is row:
         _fire(unit, row)
+
+
+def _time_out(unit: Unit, row: ActivityRow) -> None:
+    process = unit.process(row.key)
+    if process is None:
+        return
+    try:
+        values_of(row)
+    except PayloadError as error:
+        set_aside(unit, process, row, error)
+    else:
+        expire_activity(unit, row)
 
 
 def _fire(unit: Unit, row: TimerRow) -> None:
     process = unit.process(row.key)
     if process is None:
+        return
+    try:
+        value_of(row.data, f"the data of timer {row.id!r}")
+    except PayloadError as error:
+        set_aside(unit, process, row, error)
         return
     unit.drop(row)
     process.opened -= 1

@@ -79,8 +79,8 @@ class Unit(ABC):
         """Return a run by the store's number."""
 
     @abstractmethod
-    def input(self, key: int) -> bytes:
-        """Return the input of a run, as JSON."""
+    def input(self, key: int) -> bytes | None:
+        """Return the input of a run, as JSON; None if it is gone, which is damage."""
 
     @abstractmethod
     def decision(self, key: int) -> DecisionRow | None:
@@ -153,7 +153,7 @@ class Unit(ABC):
         """Keep a new row."""
 
     @abstractmethod
-    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | ChildRow) -> None:
+    def changed(self, row: ProcessRow | DecisionRow | ActivityRow | TimerRow | ChildRow) -> None:
         """Keep what has changed in a row; not its keys."""
 
     @abstractmethod

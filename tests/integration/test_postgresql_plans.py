@@ -86,6 +86,7 @@ HOT: dict[str, dict[str, Any]] = {
     "claim_decisions": DECISIONS,
     "claim_suspect_decision": SUSPECTS,
     "claim_suspect_activity": SUSPECTS,
+    "drop_orphans": {"now": FUTURE + 5},
     "suspects": {"decisions": ["default"], "activities": ["default"], "now": FUTURE},
     "decisions_due": DUE,
     "get_activity": {"number": 5},
@@ -132,7 +133,7 @@ NOT_HOT = {
     "set_activity_type", "types_changed", "process_by_key", "process_by_key_wait", "process_by_id",
     "process_by_id_wait", "process_by_run_nowait", "process_by_run_wait", "new_keys", "new_numbers", "add_inputs",
     "add_tags", "put_decisions", "add_activities", "put_timers", "put_children", "add_signals", "saw", "pollers",
-    "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "orphans", "strangers",
+    "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "counters", "orphans", "strangers",
     "purge_receipts", "purge_pollers", "get_domain", "add_domain", "schema_version", "schema_is_there", "schema_lock",
     "schema_begin", "schema_meta", "schema_values", "set_version", "lag", "catch_up", "add_processes",
 }  # fmt: skip

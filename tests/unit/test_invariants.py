@@ -423,6 +423,7 @@ CORRUPTIONS: list[tuple[str, str, Any]] = [
     ),
     ("I20", "unreadable events", batch("open:1", lambda b: b.__setitem__(1, (2, b"{")))),
     ("I20", "unreadable input", lambda records: setattr(records["done:1"], "input", b"{")),
+    ("I20", "an input that is gone", lambda records: setattr(records["done:1"], "input", None)),
     ("I20", "an unreadable result", row("done:1", result=b"{}")),
     ("I20", "two of one id", row("waiting:1", id="open")),
     ("I20", "no next run", drop_record("went on:2")),
@@ -430,11 +431,22 @@ CORRUPTIONS: list[tuple[str, str, Any]] = [
     ("I19", "it waits for a closed child", drop_record("kid:1")),
     ("I22", "one more is open", row("open:1", opened=9)),
     ("I22", "one less is open", row("idle:1", opened=0)),
+    ("I4", "an event of the future", row("open:1", time=2**60)),
+    ("I24", "a workflow that is not registered", row("open:1", workflow="gone")),
+    (
+        "I24",
+        "a waiting process whose workflow is not registered",
+        row("waiting:1", workflow="gone"),
+    ),
 ]
+STORE: dict[str, Any] = {
+    "registered": {record.row.workflow for record in HEALTHY.values()},
+    "now": max(record.row.time for record in HEALTHY.values()),
+}
 
 
 def test_healthy_records_pass() -> None:
-    assert check_all(HEALTHY.values(), len(HEALTHY)) == []
+    assert check_all(HEALTHY.values(), len(HEALTHY), **STORE) == []
     assert [check_process(record) for record in HEALTHY.values()] == [[]] * len(HEALTHY)
 
 
@@ -449,7 +461,9 @@ def test_a_corruption_is_found_under_its_number(
 
     corrupt(records)
 
-    found = {violation.invariant for violation in check_all(records.values(), len(records))}
+    found = {
+        violation.invariant for violation in check_all(records.values(), len(records), **STORE)
+    }
     assert invariant in found
 
 
@@ -514,6 +528,6 @@ def test_what_is_said_to_be_checked_is_tested_by_two_corruptions_at_least() -> N
     listed = set(re.findall(r"^\| (I\d+) \|", table.read_text(encoding="utf-8"), re.MULTILINE))
     tried = Counter(number for number, _, _ in CORRUPTIONS)
 
-    in_a_file_only = {"I21", "I23"}
+    in_a_file_only = {"I21", "I23", "I25"}
     assert listed == tried.keys() | in_a_file_only
     assert min(tried.values()) >= 2

@@ -89,7 +89,7 @@ class Flush:
         staged = unit.staged_processes
         if new := staged.written(staged.new):
             self._add("add_processes", "rows", as_json(new))
-            inputs = [InputValues(row.key, unit.input(row.key).decode()) for row in new]
+            inputs = [InputValues(row.key, (unit.input(row.key) or b"").decode()) for row in new]
             self._add("add_inputs", "rows", as_json(inputs))
         if tags := [TagValues(tag, row.key) for row in new for tag in row.tags]:
             self._add("add_tags", "rows", as_json(tags))

@@ -19,7 +19,7 @@ from pyworkflow.backend.postgresql.rows import (
 )
 from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.reading import Depth, queues_of
-from pyworkflow.backend.staged import StagedUnit
+from pyworkflow.backend.staged import StagedUnit, damaged_registrations
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
@@ -130,14 +130,15 @@ class Looking(StagedUnit):
         for key, since in wanted.items():
             self._preloaded[key, since] = batches.get(key, [])
 
-    def input(self, key: int) -> bytes:
+    def input(self, key: int) -> bytes | None:
         for read in (self._inputs, self._preloaded_inputs):
             if key in read:
                 return read[key]
-        body: str = self.session.rows("get_input", key=key)[0][0]
+        found = self.session.rows("get_input", key=key)
+        if not found:
+            return None
         # Not among those of this transaction, which will be written.
-        read = self._preloaded_inputs
-        return read.setdefault(key, body.encode())
+        return self._preloaded_inputs.setdefault(key, found[0][0].encode())
 
     def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
         if (key, since) in self._preloaded:
@@ -202,8 +203,19 @@ class Looking(StagedUnit):
             Violation("I20", None, f"{table} of process number {key} is in another domain")
             for table, key in self.session.rows("strangers")
         ]
+        violations += damaged_registrations(
+            (kind, name, body) for kind, name, body in self.session.rows("get_types")
+        )
+        violations += [
+            Violation("I25", None, f"sequence {sequence} is at {last}; {most} is used")
+            for sequence, last, most in self.session.rows("counters")
+            if last is not None and most is not None and most > last
+        ]
         total = int(self.session.rows("count_processes")[0][0])
-        return violations + check_all(self._records(), total, progress)
+        registered = {row.name for row in self.workflows()}
+        return violations + check_all(
+            self._records(), total, progress, registered=registered, now=self.now
+        )
 
     def _records(self) -> Iterator[ProcessRecord]:
         # Some at a time: a store may hold millions of processes, and each question is a way to the server and back.
@@ -230,7 +242,7 @@ class Looking(StagedUnit):
         for row in map(process_from, processes):
             yield ProcessRecord(
                 row=row,
-                input=bodies.get(row.key, "").encode(),
+                input=None if row.key not in bodies else bodies[row.key].encode(),
                 batches=batches.get(row.key, []),
                 decision=open_decisions.get(row.key),
                 activities=open_activities.get(row.key, []),

@@ -56,8 +56,8 @@ select least(
     4611686018427387904);
 
 -- name: get_types
-select 'workflow', body from {schema}.workflow_type where domain = %(domain)s
-union all select 'activity', body from {schema}.activity_type where domain = %(domain)s;
+select 'workflow', name, body from {schema}.workflow_type where domain = %(domain)s
+union all select 'activity', name, body from {schema}.activity_type where domain = %(domain)s;
 -- name: set_workflow
 insert into {schema}.workflow_type (domain, name, body) values (%(domain)s, %(name)s, %(body)s)
 on conflict (domain, name) do update set body = excluded.body;
@@ -274,21 +274,22 @@ select {decision} from {schema}.decision_task d where d.key = %(key)s;
 select {decision} from {schema}.decision_task d where d.key = any(%(keys)s::bigint[]);
 -- name: look
 -- Whether there is work, and when something is due: one statement, for idle workers ask it all the time.
+-- A task of a process that is gone, which is damage, is no work: nobody could claim it.
 select coalesce(%(now)s::bigint, {server_time}), ({next_due}),
        exists (select from unnest(%(decisions)s::text[], %(workflows)s::text[]) as wanted (category, name), lateral (
-           select from {schema}.decision_task d
+           select from {schema}.decision_task d join {schema}.process p on p.key = d.key
            where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted.category and d.name = wanted.name
              and d.ready <= {now} order by d.ready limit 1) t)
     or exists (select from unnest(%(tasks)s::text[], %(activities)s::text[]) as wanted (category, name), lateral (
-           select from {schema}.activity_task a
+           select from {schema}.activity_task a join {schema}.process p on p.key = a.key
            where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted.category and a.name = wanted.name
              and a.ready <= {now} order by a.ready limit 1) t)
     or exists (select from unnest(%(any_decisions)s::text[]) as wanted (category), lateral (
-           select from {schema}.decision_task d
+           select from {schema}.decision_task d join {schema}.process p on p.key = d.key
            where d.domain = %(domain)s and d.state = 'scheduled' and d.category = wanted.category and d.ready <= {now}
            order by d.name, d.ready limit 1) t)
     or exists (select from unnest(%(any_tasks)s::text[]) as wanted (category), lateral (
-           select from {schema}.activity_task a
+           select from {schema}.activity_task a join {schema}.process p on p.key = a.key
            where a.domain = %(domain)s and a.state = 'scheduled' and a.category = wanted.category and a.ready <= {now}
            order by a.name, a.ready limit 1) t);
 -- name: decision_names
@@ -331,6 +332,18 @@ where exists (select from {schema}.activity_task a where a.domain = %(domain)s a
 select {decision}, {process} from {schema}.decision_task d join {schema}.process p on p.key = d.key
 where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
 order by d.deadline limit %(limit)s for no key update of d, p skip locked;
+-- name: drop_orphans
+-- What is due of processes that are gone: it would be due for ever.
+with decisions as (
+    delete from {schema}.decision_task d where d.domain = %(domain)s and d.state = 'started' and d.deadline <= %(now)s
+       and not exists (select from {schema}.process p where p.key = d.key) returning 1),
+activities as (
+    delete from {schema}.activity_task a where a.domain = %(domain)s and a.deadline <= %(now)s
+       and not exists (select from {schema}.process p where p.key = a.key) returning 1),
+timers as (
+    delete from {schema}.timer t where t.domain = %(domain)s and t.deadline <= %(now)s
+       and not exists (select from {schema}.process p where p.key = t.key) returning 1)
+select (select count(*) from decisions) + (select count(*) from activities) + (select count(*) from timers);
 -- name: put_decisions
 insert into {schema}.decision_task (key, domain, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity,
        reason, suspect, lost, waits)
@@ -542,6 +555,12 @@ select key, body from {schema}.process_input where key = any(%(keys)s::bigint[])
 select key, first_seq, body from {schema}.event where key = any(%(keys)s::bigint[]) order by key, first_seq;
 -- name: count_processes
 select count(*) from {schema}.process where domain = %(domain)s;
+-- name: counters
+-- The numbers that the sequences have given last, and the largest in use.
+-- Null where that is not for this role to know.
+select name, case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence::regclass) end, most
+from (values ('process_key', '{schema}.process_key', (select max(key) from {schema}.process)),
+             ('activity_number', '{schema}.activity_number', (select max(number) from {schema}.activity_task))) c (name, sequence, most);
 -- name: orphans
 select 'event', t.key from {schema}.event t where not exists (select from {schema}.process p where p.key = t.key)
 union all select 'decision_task', t.key from {schema}.decision_task t where not exists (select from {schema}.process p where p.key = t.key)

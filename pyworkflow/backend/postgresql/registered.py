@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pyworkflow.backend.postgresql.session import Session
-from pyworkflow.codec import decode
+from pyworkflow.backend.staged import registration
 from pyworkflow.ledger.rows import ActivityTypeRow, WorkflowRow
 
 
@@ -45,12 +45,11 @@ class Types:
         known = self._cache.known
         if known is None or known.version != self._version:
             known = _Known(self._version, {}, {})
-            for kind, body in session.rows("get_types"):
+            for kind, name, body in session.rows("get_types"):
                 if kind == "workflow":
-                    workflow: WorkflowRow = decode(body, WorkflowRow)
-                    known.workflows[workflow.name] = workflow
-                else:
-                    activity: ActivityTypeRow = decode(body, ActivityTypeRow)
-                    known.activities[activity.name] = activity
+                    if (workflow := registration(body, WorkflowRow, name)) is not None:
+                        known.workflows[name] = workflow
+                elif (activity := registration(body, ActivityTypeRow, name)) is not None:
+                    known.activities[name] = activity
             self._cache.known = known
         return known

@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyworkflow.codec import decode, encode
+from pyworkflow.backend.staged import retry_of
+from pyworkflow.codec import encode
 from pyworkflow.ledger.rows import ActivityRow, ChildRow, DecisionRow, ProcessRow, TimerRow
-from pyworkflow.retry import Retry
 
 Values = tuple[Any, ...]
 
@@ -53,7 +53,7 @@ def activity_from(values: Values) -> ActivityRow:
     """Return an activity from the columns of `ACTIVITY`."""
     row = ActivityRow(**dict(zip(ACTIVITY, values, strict=True)))
     row.input = values[5].encode()
-    row.retry = None if values[9] is None else decode(values[9], Retry)
+    row.retry, row.damage = retry_of(values[9])
     row.details = _bytes(values[22])
     return row
 

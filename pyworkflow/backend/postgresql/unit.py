@@ -400,6 +400,8 @@ class PostgreSQLUnit(Looking):
         ]
         found = sorted((r for r in rows if r is not None and r.deadline < NEVER), key=due_order)
         self.swept = len(found[:limit])
+        if not found and (gone := self.session.rows("drop_orphans", now=self.now)[0][0]):
+            self.has_written, self.swept = True, gone
         return found[:limit]
 
     def _due(

@@ -10,7 +10,7 @@ from pyworkflow.backend.reading import Depth, queues_of
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
-from pyworkflow.backend.staged import StagedUnit
+from pyworkflow.backend.staged import StagedUnit, damaged_registrations, registration
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow
 from pyworkflow.clock import SECOND
 from pyworkflow.codec import decode, encode
@@ -48,13 +48,17 @@ class Looking(StagedUnit):
     def workflow(self, name: str) -> WorkflowRow | None:
         if name not in self.kept.workflows:
             found = self.rows("get_workflow", (name,))
-            self.kept.workflows[name] = decode(found[0][0], WorkflowRow) if found else None
+            self.kept.workflows[name] = (
+                registration(found[0][0], WorkflowRow, name) if found else None
+            )
         return self.kept.workflows[name]
 
     def activity_type(self, name: str) -> ActivityTypeRow | None:
         if name not in self.kept.types:
             found = self.rows("get_activity_type", (name,))
-            self.kept.types[name] = decode(found[0][0], ActivityTypeRow) if found else None
+            self.kept.types[name] = (
+                registration(found[0][0], ActivityTypeRow, name) if found else None
+            )
         return self.kept.types[name]
 
     def set_workflow(self, row: WorkflowRow) -> None:
@@ -66,10 +70,13 @@ class Looking(StagedUnit):
         self.rows("set_activity_type", (row.name, encode(row)))
 
     def workflows(self) -> list[WorkflowRow]:
-        return [decode(body, WorkflowRow) for (body,) in self.rows("workflows")]
+        rows = (registration(body, WorkflowRow, name) for name, body in self.rows("workflows"))
+        return [row for row in rows if row is not None]
 
     def activity_types(self) -> list[ActivityTypeRow]:
-        return [decode(body, ActivityTypeRow) for (body,) in self.rows("activity_types")]
+        found = self.rows("activity_types")
+        rows = (registration(body, ActivityTypeRow, name) for name, body in found)
+        return [row for row in rows if row is not None]
 
     def define(self, kind: str, name: str, body: bytes) -> int:
         return int(self.rows("define", (kind, name, body, self.now))[0][0])
@@ -102,11 +109,12 @@ class Looking(StagedUnit):
             self.each("get_input", [(key,) for key, have in wanted if not have])
         )
 
-    def input(self, key: int) -> bytes:
+    def input(self, key: int) -> bytes | None:
         for known in (self._inputs, self._read_inputs):
             if key in known:
                 return known[key]
-        return bytes(self.rows("get_input", (key,))[0][1])
+        found = self.rows("get_input", (key,))
+        return bytes(found[0][1]) if found else None
 
     def batches(self, key: int, since: int) -> list[tuple[int, bytes]]:
         if (read := self._histories.get((key, since))) is not None:
@@ -162,8 +170,19 @@ class Looking(StagedUnit):
             violations.append(
                 Violation("I21", None, f"{table} of process number {key}, which is gone")
             )
+        violations += damaged_registrations(
+            (kind, name, body)
+            for kind, query in (("workflow", "workflows"), ("activity", "activity_types"))
+            for name, body in self.rows(query)
+        )
+        for counter, last, most in self.rows("counters"):
+            if most > (last or 0):
+                violations.append(Violation("I25", None, f"{counter} is {last}; {most} is used"))
         total = int(self.rows("count_processes")[0][0])
-        return violations + check_all(self._records(), total, progress)
+        registered = {row.name for row in self.workflows()}
+        return violations + check_all(
+            self._records(), total, progress, registered=registered, now=self.now
+        )
 
     def _records(self) -> Iterator[ProcessRecord]:
         # Row by row: a store may hold millions of processes.

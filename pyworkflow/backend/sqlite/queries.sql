@@ -10,9 +10,9 @@ select body from workflow_type where name = ?;
 -- name: set_workflow
 insert into workflow_type (name, body) values (?, ?) on conflict (name) do update set body = excluded.body;
 -- name: workflows
-select body from workflow_type order by name;
+select name, body from workflow_type order by name;
 -- name: activity_types
-select body from activity_type order by name;
+select name, body from activity_type order by name;
 -- name: get_activity_type
 select body from activity_type where name = ?;
 -- name: set_activity_type
@@ -369,6 +369,11 @@ delete from process_tag where tag = ? and key = ?;
 delete from signal_receipt where key = ?;
 -- name: purge_process
 delete from process where key = ?;
+-- name: counters
+-- The numbers that were given last, and the largest in use.
+select 'last_key', (select value from meta where name = 'last_key'), coalesce((select max(key) from process), 0)
+union all
+select 'last_number', (select value from meta where name = 'last_number'), coalesce((select max(number) from activity_task), 0);
 -- name: orphans
 select 'event', key from event where key not in (select key from process)
 union all select 'decision_task', key from decision_task where key not in (select key from process)

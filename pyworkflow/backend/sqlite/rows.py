@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from pyworkflow.backend.staged import retry_of
 from pyworkflow.codec import decode, encode
+from pyworkflow.errors import PayloadError
 from pyworkflow.ledger.rows import ActivityRow, ChildRow, DecisionRow, ProcessRow, TimerRow
-from pyworkflow.retry import Retry
 
 Values = tuple[Any, ...]
 
@@ -27,7 +28,7 @@ def process_from(values: Values) -> ProcessRow:
         run=run,
         workflow=workflow,
         category=category,
-        tags=() if tags == "[]" else tuple(decode(tags, list[str])),
+        tags=() if tags == "[]" else _tags(tags),
         parent_key=parent_key,
         parent_id=parent_id,
         timeout=timeout,
@@ -46,6 +47,14 @@ def process_from(values: Values) -> ProcessRow:
         failures=failures,
         opened=opened,
     )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(decode(text, list[str]))
+    except PayloadError:
+        # `check` reports that they are not those of the start.
+        return ()
 
 
 def new_process(row: ProcessRow) -> Values:
@@ -114,6 +123,7 @@ def activity_from(values: Values) -> ActivityRow:
         heartbeat_timeout, retry, at_most_once, ready, since, state, token, deadline, heartbeat,
         lease, attempt, lost, failed, identity, details, cancel_requested, suspect,
     ) = values  # fmt: skip
+    policy, damage = retry_of(retry)
     return ActivityRow(
         number=number,
         key=key,
@@ -124,7 +134,7 @@ def activity_from(values: Values) -> ActivityRow:
         scheduled_timeout=scheduled_timeout,
         execution_timeout=execution_timeout,
         heartbeat_timeout=heartbeat_timeout,
-        retry=None if retry is None else decode(retry, Retry),
+        retry=policy,
         at_most_once=bool(at_most_once),
         ready=ready,
         since=since,
@@ -140,6 +150,7 @@ def activity_from(values: Values) -> ActivityRow:
         details=details,
         cancel_requested=bool(cancel_requested),
         suspect=bool(suspect),
+        damage=damage,
     )
 
 

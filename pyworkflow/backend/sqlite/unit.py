@@ -283,9 +283,10 @@ class SQLiteUnit(Looking):
     # -- what the rules change -----------------------------------------------------------------------------------------------------
 
     def _next(self, counter: str) -> int:
-        if counter not in self._counters:
-            found = self.rows("get_meta", (counter,))
-            self._counters[counter] = int(found[0][0]) if found else 0
+        if not self._counters:
+            # A counter that runs behind is damage: its numbers would be refused for ever.
+            found = self.rows("counters")
+            self._counters.update((name, max(int(last or 0), most)) for name, last, most in found)
         self._counters[counter] += 1
         self._moved[counter] = None
         return self._counters[counter]

@@ -33,7 +33,7 @@ class ProcessRecord(Struct, kw_only=True):
     """
 
     row: ProcessRow
-    input: bytes
+    input: bytes | None
     batches: list[tuple[int, bytes]]
     decision: DecisionRow | None
     activities: list[ActivityRow]

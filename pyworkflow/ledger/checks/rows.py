@@ -9,7 +9,7 @@ from pyworkflow.errors import PyworkflowError
 from pyworkflow.ledger.checks.history import Told
 from pyworkflow.ledger.checks.record import ProcessRecord, Violated
 from pyworkflow.ledger.lifecycle import OPEN, Start
-from pyworkflow.ledger.rows import NEVER, PARKED, SCHEDULED, STARTED, ActivityRow, DecisionRow
+from pyworkflow.ledger.rows import NEVER, PARKED, STARTED, ActivityRow, DecisionRow
 from pyworkflow.result import AnyProcessResult, ProcessResult
 
 
@@ -49,11 +49,15 @@ class RowCheck:
     # -- the process ---------------------------------------------------------------------------------------------------------------
 
     def _check_start(self) -> None:
-        row = self.row
-        self._json(self.record.input, "its input")
+        row, given = self.row, self.record.input
+        if given is None:
+            self.violated("I20", "its input is gone")
+            given = b""
+        else:
+            self._json(given, "its input")
         # Which of these two were the workflow's own is not kept.
         starts = (
-            Start(row.workflow, row.id, self.record.input, row.tags, category, timeout)
+            Start(row.workflow, row.id, given, row.tags, category, timeout)
             for category in (None, row.category)
             for timeout in (None, row.timeout)
         )
@@ -119,13 +123,14 @@ class RowCheck:
             if wake > self.row.seen_seq:
                 self.violated("I9", f"event {wake} calls for a decision, and none is scheduled")
             return
-        if wake <= self.row.seen_seq:
+        if wake <= self.row.seen_seq and decision.ready < NEVER:
             self.violated("I7", "a decision is scheduled that no unseen event calls for")
         if decision.category != self.row.category:
             self.violated("I7", f"its decision waits in the queue {decision.category!r}")
         if decision.state == PARKED and decision.reason is None:
             self.violated("I16", "a decision is parked without a reason")
-        if decision.reason is not None and not (self.row.failures or decision.suspect):
+        damaged = decision.state == PARKED
+        if decision.reason is not None and not (self.row.failures or decision.suspect or damaged):
             self.violated("I16", f"a reason {decision.reason!r} without a failed decision")
         if decision.state == STARTED:
             self._check_running(decision)
@@ -157,7 +162,11 @@ class RowCheck:
         known = self.told.items.activities
         self._same("I13", "activity", set(known), [row.id for row in self.record.activities])
         for row in self.record.activities:
-            if (row.token is None) != (row.state == SCHEDULED):
+            if row.damage is not None:
+                self.violated("I20", f"activity {row.id!r}: {row.damage}")
+            if row.details is not None:
+                self._json(row.details, f"the heartbeat of activity {row.id!r}")
+            if (row.token is None) == (row.state == STARTED):
                 self.violated(
                     "I14", f"activity {row.id!r} is {row.state} and its lease says otherwise"
                 )
@@ -192,7 +201,7 @@ class RowCheck:
         known = self.told.items.timers
         self._same("I17", "timer", set(known), [row.id for row in self.record.timers])
         for row in self.record.timers:
-            if row.deadline != row.since + microseconds(row.delay):
+            if row.deadline not in (NEVER, row.since + microseconds(row.delay)):
                 self.violated("I17", f"timer {row.id!r} fires at another time than was decided")
             data = self._json(row.data, f"the data of timer {row.id!r}")
             if row.id in known:

@@ -113,7 +113,7 @@ def _touched(key: int, decisions: list[Decision], numbers: tuple[int, ...] = ())
         elif isinstance(decision, SignalProcess | RequestCancelProcess):
             ids.append(decision.process_id)
         elif isinstance(decision, StartChildProcess):
-            ids.append(decision.process.id)
+            ids.append(getattr(decision.process, "id", None))
     closing = bool(decisions) and getattr(decisions[-1], "closing", False)
     return Touches(
         ids=tuple(i for i in ids if isinstance(i, str)),

@@ -23,8 +23,10 @@ from pyworkflow.ledger.rows import (
     LONGEST_BACKOFF,
     MAX_FAILURES,
     MAX_LOST,
+    MAX_UNANSWERED,
     NEVER,
     PARKED,
+    PROBATION_SECONDS,
     PROMPT_WAITS,
     SCHEDULED,
     STARTED,
@@ -251,6 +253,10 @@ def extend_activity(unit: Unit, number: int, token: str, lease: float | None) ->
         return False
     row.lease = None if lease is None else unit.now + microseconds(lease)
     row.set_deadline()
+    survived = unit.now >= row.since + microseconds(PROBATION_SECONDS)
+    if row.suspect and survived and row.attempt - row.failed < MAX_UNANSWERED:
+        # Other suspects need not wait for its end. One that goes on losing its workers later than that runs alone to its end.
+        row.suspect = False
     unit.changed(row)
     return True
 

@@ -245,6 +245,9 @@ MAX_LOST = 3
 MAX_UNANSWERED = 10
 """Attempts of an activity that may be given back or lost, before it is handed out alone."""
 
+PROBATION_SECONDS = 5.0
+"""How long an activity that lost its worker has to run alone: what crashes does so sooner."""
+
 MAX_DECISIONS = 20_000
 """Decisions of one completion."""
 

@@ -16,12 +16,13 @@ from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
 from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
+from pyworkflow.ledger.rows import PROBATION_SECONDS
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.deciders import Deciders
 from pyworkflow.worker.execute import ActivityOutcome, DecisionOutcome, Postponed
-from pyworkflow.worker.keeper import LeaseKeeper
+from pyworkflow.worker.keeper import BEATS, LeaseKeeper
 from pyworkflow.worker.outbox import Outbox, is_passing
 from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
@@ -49,9 +50,6 @@ _Finished = tuple[ActivityTask | DecisionTask, ActivityOutcome | DecisionOutcome
 
 NAMES_SECONDS = 1.0
 """How often a worker that has nothing to poll for looks whether the program has registered something."""
-
-ALONE_SECONDS = 30.0
-"""How long a worker takes nothing beside a suspect: what crashes does so sooner, and what takes long must not hold everything up."""
 
 DRAIN_SECONDS = 5.0
 """How long a worker takes nothing new, so that it becomes idle for a suspect; it works for five times as long before it does so again."""
@@ -121,7 +119,11 @@ class Worker:
         self._at_once = False
         self._polled = self._names()
         self._isolates = False
+        self._alone: ActivityTask | DecisionTask | None = None
         self._alone_until = 0.0
+        # The backend has been asked to extend the lease of a suspect by then, and takes it for a suspect no more.
+        self._probation = PROBATION_SECONDS + lease / BEATS
+        self._survivors: set[int] = set()
         self._drain_until = self._drain_again = 0.0
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
@@ -190,10 +192,12 @@ class Worker:
         return min(longest, self._deciders.remaining(), self._outbox.remaining())
 
     def _polls(self) -> list[Poll]:
-        idle = not self._busy and not self._deciders.busy
-        if idle:
-            self._alone_until = 0.0
-        elif time.monotonic() < max(self._alone_until, self._drain_until):
+        if self._alone is not None and time.monotonic() >= self._alone_until:
+            if isinstance(self._alone, ActivityTask):
+                self._survivors.add(id(self._alone))
+            self._alone = None
+        idle = self._busy == len(self._survivors) and not self._deciders.busy
+        if self._alone is not None or (not idle and time.monotonic() < self._drain_until):
             return []
         polls: list[Poll] = []
         free = self.concurrency - self._busy
@@ -244,7 +248,7 @@ class Worker:
         for task in turn.tasks:
             isolated = self._isolates and isinstance(task, ActivityTask)
             if task.context.get("alone") and not isolated:
-                self._alone_until = now + ALONE_SECONDS
+                self._alone, self._alone_until = task, now + self._probation
         if turn.suspects and now >= self._drain_again:
             self._drain_until = now + DRAIN_SECONDS
             self._drain_again = self._drain_until + 5 * DRAIN_SECONDS
@@ -292,7 +296,7 @@ class Worker:
         """Add what is decided on results, where that can be decided before they are recorded."""
         if not self._decisions or self._stopping.is_set() or not self._deciders.has_room:
             return completions
-        if self._alone_until:
+        if self._alone is not None:
             # Its result is not to be lost with a decision that crashes.
             return completions
         tasks = [self._foresee(completion) for completion in completions]
@@ -378,4 +382,7 @@ class Worker:
         self, task: ActivityTask | DecisionTask, outcome: ActivityOutcome | DecisionOutcome
     ) -> None:
         self._busy -= isinstance(task, ActivityTask)
+        self._survivors.discard(id(task))
+        if task is self._alone:
+            self._alone = None
         self._outbox.add(task, outcome)

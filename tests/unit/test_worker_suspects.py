@@ -38,7 +38,7 @@ class Watched(MemoryBackend):
 def test_a_worker_polls_for_nothing_beside_a_suspect(
     patience: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "ALONE_SECONDS", patience)
+    monkeypatch.setattr(loop, "PROBATION_SECONDS", patience)
     began, release = threading.Event(), threading.Event()
 
     @activity
@@ -61,7 +61,7 @@ def test_a_worker_polls_for_nothing_beside_a_suspect(
     backend.turn((), [Poll(ActivityTask, lease=1)])
     # Its holder is lost.
     clock.advance(2)
-    worker = Worker(manager)
+    worker = Worker(manager, lease=0.03)
     thread = threading.Thread(target=worker.run)
     thread.start()
     assert began.wait(60)
@@ -76,7 +76,7 @@ def test_a_worker_polls_for_nothing_beside_a_suspect(
     thread.join(60)
 
     assert bool(beside) == (patience == 0)
-    assert not any(poll.idle for polls in beside for poll in polls)
+    assert all(poll.idle for polls in beside for poll in polls)
 
 
 def test_a_busy_worker_becomes_idle_for_a_suspect() -> None:

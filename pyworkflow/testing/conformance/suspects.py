@@ -1,5 +1,8 @@
 """Suspects: tasks whose last holder was lost are handed out alone, and only their own losses count."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from pyworkflow.backend.base import Backend, Capability, Completion, Poll, Turn
@@ -100,6 +103,28 @@ class Suspects(Contract):
 
         assert backend.processes(parked=True) == []
         assert self.result(backend, innocent) == ActivityFailed("later")
+
+    def test_an_activity_that_survives_alone_for_a_while_is_a_suspect_no_more(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        slow = self.activities(backend, "a", execution_timeout=86_400)
+        first, *others = [self.survive(backend, clock) for _ in range(9)]
+        # From here on it has to run alone to its end.
+        last = [self.survive(backend, clock) for _ in range(3)]
+
+        assert first.get("alone") is None
+        assert all(context["alone"] for context in (*others, *last))
+        assert self.result(backend, slow) == ActivityTimedOut("lease")
+
+    def survive(self, backend: Backend, clock: FakeClock) -> Mapping[str, Any]:
+        """Take the one activity, keep it for longer than it must be alone, and be lost then; return its context."""
+        (task,) = self.poll(backend).tasks
+        clock.advance(LEASE - 1)
+        assert backend.extend_leases([task], LEASE) == [True]
+        clock.advance(LEASE)
+        backend.queues()
+        clock.advance(LONGEST_BACKOFF)
+        return task.context
 
     def test_a_decision_that_loses_lone_workers_parks_its_process(
         self, backend: Backend, clock: FakeClock

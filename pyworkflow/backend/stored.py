@@ -306,7 +306,7 @@ def _log_change(
         for name in row.__struct_fields__
         if (new := getattr(row, name)) != (old := getattr(known, name))
     ]
-    log.warning("%s %r is registered with other settings: %s", kind, row.name, ", ".join(changes))
+    log.info("%s %r is registered with other settings: %s", kind, row.name, ", ".join(changes))
 
 
 def _shown(value: object) -> str:

@@ -133,6 +133,7 @@ def test_the_same_object_may_be_named_again() -> None:
 def test_a_registration_that_changes_what_another_program_stored_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "pyworkflow.backend")
     backend = MemoryBackend()
     Manager(backend, [OrderWorkflow])
     Manager(backend, [OrderWorkflow])

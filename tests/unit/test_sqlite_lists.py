@@ -86,7 +86,7 @@ def test_a_look_at_the_queues_reads_their_indexes_only(database: apsw.Connection
     ]
 
     read = [step for step in plan if re.search("decision_task|activity_task| t ", step)]
-    assert len(read) == 12
+    assert len(read) == 16
     assert all("INDEX decision_" in step or "INDEX activity_" in step for step in read), read
 
 

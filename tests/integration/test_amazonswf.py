@@ -1,11 +1,13 @@
 """Amazon SWF and S3 by moto's server, with workers in OS processes of their own."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, timedelta
@@ -15,11 +17,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 from examples.archive.workflow import CONFIRMED, ArchiveWorkflow
 from examples.multiply import FooWorkflow
-from pyworkflow.activity import ActivityExecution, activity
+from pyworkflow.activity import ActivityExecution, activity, current_activity
 from pyworkflow.backend.amazonswf import AmazonSWFBackend
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.exchange import Poll
@@ -368,6 +371,20 @@ class Order(DefaultWorkflow):
         return ScheduleActivity("ship", "s", input=result)
 
 
+@activity(name="ship")
+def ship_with_heartbeats(amount: int) -> int:
+    for _ in range(5):
+        current_activity().heartbeat()
+    return -amount
+
+
+class BeatingOrder(Order):
+    """Sends heartbeats."""
+
+    name = "Order"
+    activities = (charge, ship_with_heartbeats)
+
+
 class OldOrder(Order):
     """The old release has the same decider, and not yet the activity."""
 
@@ -402,6 +419,51 @@ def test_no_order_fails_while_an_old_and_a_new_worker_run_side_by_side(
     assert [process.result for process in ended] == [ProcessCompleted(-n) for n in range(5)]
     seen = {event.type for process in ended for event in process.history}
     assert not seen & {"decision_failed", "decision_timedout", "activity_attempt"}
+
+
+THROTTLED = b'{"__type":"ThrottlingException","message":"Rate exceeded"}'
+
+
+class _Refusal:
+    """The body of an answer of SWF that refuses a call."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield THROTTLED
+
+
+def test_throttling_is_the_outcome_of_no_activity_and_no_decision(
+    endpoint: str, domain: str
+) -> None:
+    client = make_client(endpoint)
+    chance = random.Random(1)
+    refused: Counter[str] = Counter()
+
+    def throttle(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        if chance.random() < 0.7 or not operation.startswith(("Poll", "Respond", "Record")):
+            return None
+        refused[operation] += 1
+        headers = {"Content-Type": "application/x-amz-json-1.0"}
+        return AWSResponse(request.url, 400, headers, _Refusal())
+
+    client.meta.events.register("before-send.swf.*", throttle)
+    with AmazonSWFBackend(client=client, domain=domain) as backend:
+        backend.register_domain()
+        manager = Manager(backend, [BeatingOrder])
+        worker = Worker(manager)
+        running = threading.Thread(target=worker.run)
+        orders = [manager.start_process(Process(BeatingOrder, f"order-{n}", n)) for n in range(5)]
+        running.start()
+        try:
+            ended = [manager.wait_for_process(order, 120) for order in orders]
+        finally:
+            worker.stop()
+            running.join(60)
+
+    assert [process.result for process in ended] == [ProcessCompleted(-n) for n in range(5)]
+    seen = {event.type for process in ended for event in process.history}
+    assert not seen & {"decision_failed", "decision_timedout", "activity_attempt"}
+    assert {"RespondActivityTaskCompleted", "RespondDecisionTaskCompleted"} <= set(refused)
 
 
 # -- how little it asks for ---------------------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_a_registration_that_changes_what_another_program_stored_is_logged(
     backend.register_activity("Ship", category="fast", heartbeat_timeout=5)
 
     [record] = caplog.records
-    assert (record.name, record.levelno) == ("pyworkflow.backend", logging.WARNING)
+    assert (record.name, record.levelno) == ("pyworkflow.backend", logging.INFO)
     assert "activity 'Ship'" in record.message
     assert "category 'fast' in place of 'default'" in record.message
 

@@ -272,7 +272,10 @@ def test_many_os_processes_share_the_work(postgresql_server: Server, schema: str
         ids = [of.start_process(Process(StepsWorkflow)) for _ in range(200)]
         for process_id in ids:
             assert of.wait_for_process(process_id, 120).status is Status.COMPLETED
-        pids = {found[0].rpartition("-")[0] for found in _workers(postgresql_server, schema)}
+        # A worker that starts slowly heeds a signal only once it polls.
+        end = time.monotonic() + 120
+        while len(pids := _workers(postgresql_server, schema)) < 4 and time.monotonic() < end:
+            time.sleep(0.1)
     finally:
         for child in running:
             child.terminate()
@@ -283,9 +286,11 @@ def test_many_os_processes_share_the_work(postgresql_server: Server, schema: str
     of.backend.close()
 
 
-def _workers(server: Server, schema: str) -> list[Any]:
+def _workers(server: Server, schema: str) -> set[str]:
+    """Return the hosts and ids of the OS processes that have polled."""
     with server.connect() as admin:
-        return admin.execute(f"select distinct identity from {schema}.poller").fetchall()
+        rows = admin.execute(f"select distinct identity from {schema}.poller").fetchall()
+    return {str(identity).rpartition("-")[0] for (identity,) in rows}
 
 
 def test_a_worker_outlives_a_restart_in_the_middle_of_its_work(

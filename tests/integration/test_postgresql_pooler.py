@@ -17,12 +17,13 @@ from pyworkflow.process import Process, Status
 from tests.integration.program import StepsWorkflow, manager
 from tests.integration.test_workers import working
 from tests.postgresql import NOBODY, Server
+from tests.programs import needs
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 pytestmark = [
     pytest.mark.xdist_group("postgresql-pooler"),
-    pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer on this machine"),
+    needs(PROGRAM, "pgbouncer", "apt-get install pgbouncer"),
 ]
 
 SETTINGS = """

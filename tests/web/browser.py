@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect
 
+from tests.programs import needs
+
 CHROMIUM = os.environ.get("PYWORKFLOW_CHROMIUM") or shutil.which("chromium") or ""
 
 in_browser = [
-    pytest.mark.skipif(
-        not Path(CHROMIUM).is_file(),
-        reason="no Chromium: install it (Debian: apt-get install chromium) or name it in PYWORKFLOW_CHROMIUM",
+    needs(
+        CHROMIUM if Path(CHROMIUM).is_file() else None,
+        "Chromium",
+        "apt-get install chromium, or name it in PYWORKFLOW_CHROMIUM",
     ),
     # One browser at a time: each is larger than all the rest together.
     pytest.mark.xdist_group("browser"),
@@ -54,4 +57,4 @@ def watched(browser: Browser, address: str, **settings: Any) -> Iterator[Page]:
     opened.on("request", asked)
     yield opened
     context.close()
-    assert wrong == []
+    assert not wrong, f"the page complained: {wrong}"

@@ -130,7 +130,7 @@ class Hangs:
 
 def plain_style(hangs: Hangs) -> type[Workflow]:
     class Order(Workflow):
-        decision_timeout = 0.5
+        decision_timeout = 2
 
         def decide(self, process: Process) -> Decision:
             if process.input == "hang":
@@ -142,7 +142,7 @@ def plain_style(hangs: Hangs) -> type[Workflow]:
 
 def handlers_style(hangs: Hangs) -> type[Workflow]:
     class Order(DefaultWorkflow):
-        decision_timeout = 0.5
+        decision_timeout = 2
 
         def initiate(self, process: Process) -> Decision:
             if process.input == "hang":
@@ -154,7 +154,7 @@ def handlers_style(hangs: Hangs) -> type[Workflow]:
 
 def rules_style(hangs: Hangs) -> type[Workflow]:
     class Order(RuleSetWorkflow):
-        decision_timeout = 0.5
+        decision_timeout = 2
 
         @rules.process_started
         def begin(self, event: Event, process: Process) -> Decision:
@@ -183,7 +183,7 @@ def graph_style(hangs: Hangs) -> type[Workflow]:
             hangs.hang()
         return True
 
-    flow = Graph("Order", decision_timeout=0.5)
+    flow = Graph("Order", decision_timeout=2)
     flow.add(PassTask("first", depends_on=[flow.start_task], when=wanted))
     return flow.as_workflow()
 

@@ -82,7 +82,9 @@ def test_an_archive_is_started_found_confirmed_and_watched_to_its_end(
     dialog.get_by_label("Input").fill(json.dumps(task(folder)))
     dialog.get_by_role("button", name="Start the process").click()
     expect(page).to_have_url(re.compile("/processes/mine$"))
-    expect(page.locator(".waits")).to_contain_text("no worker polls the category default")
+    expect(page.locator(".waits")).to_contain_text(
+        "no live worker has workflow 'Archive' in category 'default'"
+    )
 
     with worker(database, "archivist"):
         # Nobody reloads: scan, files and children come, until it waits for a confirmation.

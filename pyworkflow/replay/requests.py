@@ -8,7 +8,7 @@ from pyworkflow.decision import Decision, Timer
 from pyworkflow.replay.commands import Commands, Key
 from pyworkflow.replay.failures import refuse
 from pyworkflow.replay.loop import Condition, DeterministicLoop
-from pyworkflow.replay.mailbox import Mailbox
+from pyworkflow.replay.mailbox import Mailbox, Refuse
 from pyworkflow.replay.operation import NumberedFuture, Operation
 from pyworkflow.replay.places import place
 from pyworkflow.values import check_name, check_seconds
@@ -19,12 +19,16 @@ T = TypeVar("T")
 class Requests:
     """What the code of one process has asked for.
 
+    Args:
+        refuse: Reports a signal that is ignored.
+
     Attributes:
         loop: The loop that the code runs on.
         commands: What it has decided since the last decision.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refuse: Refuse) -> None:
+        self._mailbox = Mailbox(refuse)
         # The rest of a loop's methods is added to the class by name.
         self.loop = DeterministicLoop(self)  # type: ignore[abstract]
         self.commands = Commands()
@@ -32,7 +36,6 @@ class Requests:
         self._operations: dict[Key, Operation[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._timer_ids: dict[int, str] = {}
-        self._mailbox = Mailbox()
 
     def begin(
         self, kind: str, id: str, decision: Decision, convert: Callable[[Any], T] | None

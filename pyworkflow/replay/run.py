@@ -1,6 +1,7 @@
 """One process whose code is run along its history: alive between decisions, and made again from the history whenever that is needed."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from datetime import datetime as DateTime
@@ -19,6 +20,7 @@ from pyworkflow.decision import (
 from pyworkflow.errors import (
     NondeterminismError,
     OtherReleaseError,
+    PayloadError,
     PyworkflowError,
     is_outage,
 )
@@ -46,6 +48,7 @@ from pyworkflow.replay.failures import (
 )
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
+from pyworkflow.replay.mailbox import fitted
 from pyworkflow.replay.requests import Requests
 from pyworkflow.replay.windows import Reader, Window
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
@@ -53,6 +56,8 @@ from pyworkflow.signal import Signal
 
 if TYPE_CHECKING:
     from pyworkflow.replay.workflow import ReplayWorkflow
+
+log = logging.getLogger("pyworkflow.replay")
 
 T = TypeVar("T")
 
@@ -72,7 +77,7 @@ class Run(Requests):
     """
 
     def __init__(self, workflow: "ReplayWorkflow", process: Process) -> None:
-        super().__init__()
+        super().__init__(self._ignore_signal)
         self.workflow = workflow
         self.process = process
         self.history = History()
@@ -241,9 +246,19 @@ class Run(Requests):
             return
         self._mailbox.put(signal.name, signal.data)
 
+    def _ignore_signal(self, name: str, error: PayloadError) -> None:
+        """Report a signal that does not fit; the history keeps it."""
+        if not self.info().replaying:
+            log.warning("process %r ignores signal %r: %s", self.process.id, name, error)
+
     def _handle(self, handler: Callable[..., Any], signal: Signal) -> None:
+        what = f"data of signal {signal.name!r}"
         try:
-            args, kwargs = call_of(handler, signal.data, f"data of signal {signal.name!r}")
+            args, kwargs = fitted(lambda data: call_of(handler, data, what), signal.data)
+        except PayloadError as error:
+            self._ignore_signal(signal.name, error)
+            return
+        try:
             returned = handler(*args, **kwargs)
         except (
             BaseException

@@ -79,7 +79,7 @@ def test_a_step_costs_the_same_however_long_the_process() -> None:
 
 
 def test_who_gave_up_waiting_for_a_signal_is_forgotten() -> None:
-    requests = Requests()
+    requests = Requests(lambda name, error: None)
     given_up: Operation[Any] = requests.wait_for_signal("paid", None)
     given_up.cancel()
     known = weakref.ref(given_up)

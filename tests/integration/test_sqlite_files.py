@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from pyworkflow.backend.sqlite import SQLiteBackend
+from pyworkflow.backend.sqlite.connection import WAL_BYTES
 from pyworkflow.errors import BackendReplacedError
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
@@ -173,3 +174,24 @@ def test_a_second_name_for_a_file_is_refused(backend: SQLiteBackend, path: Path)
     backend.start_process(Process("w", id="two"))
     second.unlink()
     assert len(backend.processes()) == 2
+
+
+def test_the_log_shrinks_again_after_a_long_reader(path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    with SQLiteBackend(path) as backend, SQLiteBackend(path) as other:
+        backend.register_workflow("w")
+        reader = apsw.Connection(str(path))
+        reader.execute("begin")
+        reader.execute("select count(*) from process").fetchall()
+        for n in range(50):
+            backend.start_process(Process("w", input=str(n) * 1_000_000))
+        grown = log.stat().st_size
+        reader.close()
+
+        for n in range(40):
+            backend.start_process(Process("w", input=str(n) * 1_000_000))
+            other.processes(limit=1)
+
+        assert grown > WAL_BYTES
+        assert log.stat().st_size <= WAL_BYTES
+        assert backend.check() == []

@@ -82,6 +82,10 @@ def _make_private(path: str) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
+WAL_BYTES = 32 * 1024 * 1024
+"""Bytes of the write-ahead log that are kept for reuse: twice of what is checkpointed at once."""
+
+
 def _configure(connection: apsw.Connection) -> None:
     for setting in (
         "synchronous = full",
@@ -89,6 +93,8 @@ def _configure(connection: apsw.Connection) -> None:
         "cache_size = -16384",
         "temp_store = memory",
         "wal_autocheckpoint = 4000",
+        # One long reader makes the log grow; after it the file shrinks to this again.
+        f"journal_size_limit = {WAL_BYTES}",
     ):
         connection.execute(f"pragma {setting}")
 

@@ -91,14 +91,14 @@ class Listener:
             wait: Seconds to wait for something new at most.
         """
         entries = self._backend.feed(self._at, wait=wait)
-        if entries:
-            self._tell(entries)
-            self._at = entries[-1].cursor
-            self._cursor.save(self._at)
+        self._pass_on(entries)
         return len(entries)
 
     def run(self) -> None:
         """Pass events on until `stop` is called.
+
+        An exception of what passes them on is logged, and the same events are passed on again after a pause: nothing behind them is until
+        they are taken.
 
         Raises:
             BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
@@ -106,13 +106,25 @@ class Listener:
         backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         while not self._stopped.is_set():
             try:
-                self.step(wait=1)
-                backoff.succeed()
+                entries = self._backend.feed(self._at, wait=1)
             except BackendUnavailableError as error:
                 if self._backend.closed:
                     raise
                 log.warning("the feed cannot be read: %s", error)
                 self._stopped.wait(backoff.pause())
+                continue
+            try:
+                self._pass_on(entries)
+                backoff.succeed()
+            except Exception:
+                log.exception("events after cursor %d are passed on again", self._at)
+                self._stopped.wait(backoff.pause())
+
+    def _pass_on(self, entries: list[FeedEntry]) -> None:
+        if entries:
+            self._tell(entries)
+            self._cursor.save(entries[-1].cursor)
+            self._at = entries[-1].cursor
 
     def stop(self) -> None:
         """Have `run` return."""

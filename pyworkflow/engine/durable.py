@@ -20,6 +20,7 @@ from pyworkflow.clock import to_instant
 from pyworkflow.decision import CancelProcess, CompleteProcess, FailProcess
 from pyworkflow.engine.compiled import YEARS, activity_name
 from pyworkflow.engine.decider import EngineWorkflow, event_of, process_input, template_of
+from pyworkflow.engine.errors import TemplateError
 from pyworkflow.engine.notes import Notes
 from pyworkflow.engine.pool import post
 from pyworkflow.engine.record import TaskRecord
@@ -44,6 +45,7 @@ from pyworkflow.event import (
     ProcessTimedOutEvent,
     SignalEvent,
 )
+from pyworkflow.failure import describe
 from pyworkflow.graph.keys import read_key
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
@@ -214,10 +216,18 @@ class DurableRunner:
             if entry.process_id in self._adopting:
                 self._adopting[entry.process_id].append(entry)
             elif (workflow := self._workflows.get(entry.process_id)) is not None:
-                self._take(workflow, entry.event)
+                self._hear_of(workflow, entry)
         early, self._early = self._early, []
         for workflow, lease in early:
             self._begin_task(workflow, lease)
+
+    def _hear_of(self, workflow: Workflow, entry: FeedEntry) -> None:
+        try:
+            self._take(workflow, entry.event)
+        except Exception:
+            # The others hear of their own events all the same.
+            log.exception("process %s cannot be followed any more", entry.process_id)
+            workflow.abandon()
 
     def _take(self, workflow: Workflow, event: Event, *, told: bool = False) -> None:
         """Have a workflow know what was recorded."""
@@ -287,6 +297,7 @@ class DurableRunner:
         Raises:
             UnknownProcessError: There is no such process.
             UnknownTaskName: It has a task that is not registered here.
+            TemplateError: What is recorded of it is none of an engine.
         """
         self._start()
         if uid in self._workflows:
@@ -303,10 +314,14 @@ class DurableRunner:
             if not process.is_open:
                 return None
             workflow = self._restored(process)
+        except PyworkflowError:
+            raise
+        except Exception as error:
+            raise TemplateError(f"process {uid!r}", describe(error).line) from error
         finally:
             del self._adopting[uid], self._taking[uid]
         for entry in meanwhile:
-            self._take(workflow, entry.event)
+            self._hear_of(workflow, entry)
         # Those that are over are not waited for, and nobody may ever ask.
         self._taken = [*(taken for taken in self._taken if not taken.done()), workflow]
         return workflow
@@ -315,11 +330,15 @@ class DurableRunner:
         template = template_of(process)
         template.validate()
         workflow = self._adopt(template, str(process.id))
-        given = process.input["event"]
-        began = None if process.started is None else to_instant(process.started)
-        workflow.opened(event_of(given, workflow.template.uid, workflow.uid), began)
-        for event in process.history:
-            self._take(workflow, event, told=True)
+        try:
+            began = None if process.started is None else to_instant(process.started)
+            event = event_of(process.input["event"], workflow.template.uid, workflow.uid)
+            workflow.opened(event, began)
+            for recorded in process.history:
+                self._take(workflow, recorded, told=True)
+        except Exception:
+            workflow.abandon()
+            raise
         self._follow(workflow)
         return workflow
 

@@ -99,26 +99,28 @@ class TukioTask(asyncio.Task[Any]):
         self._queue: asyncio.Queue[Event] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._topics: dict[str | None, int] = {}
-        self._prepare()
-        uid = getattr(self.holder, "uid", None) or new_id()
+        uid = self._prepare() or new_id()
         self.record = TaskRecord(template.uid, uid, event.freeze(), clock.now())
         super().__init__(self._run(), loop=loop)
         if template.timeout is not None:
             self._timer = loop.call_later(template.timeout, self.timeout)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> str | None:
+        """Make the holder; return the id that it has for this execution."""
         try:
             holder, self._function = TaskRegistry.get(self.template.name)
             if holder is None:
-                return
+                return None
             self.holder = holder(deepcopy(self.template.config))
             if isinstance(getattr(self.holder, "queue", None), asyncio.Queue):
                 self._queue = self.holder.queue
             else:
                 self.holder.queue = self.queue
+            return getattr(self.holder, "uid", None)
         except Exception as error:
             # The task fails with it as soon as it runs, as it would with any other.
             self._broken = error
+            return None
 
     # -- for those inside -----------------------------------------------------------------------------------------------------------
 

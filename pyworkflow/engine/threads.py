@@ -106,6 +106,11 @@ class Threads:
         except BackendUnavailableError as error:
             if not self.stopping:
                 log.error("an engine has lost its backend: %s", error)
+        except Exception:
+            log.exception("a thread of an engine has ended")
+        # Nothing is heard of the workflows any more: who waits for them is told so.
+        if not self.stopping:
+            self._lost()
 
     def _pool(self, manager: Manager, size: int, report: Report) -> Pool:
         self._report = report

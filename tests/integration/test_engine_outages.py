@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pyworkflow.backend.base import Completion, Poll, Turn
+from pyworkflow.backend.base import Completion, FeedEntry, Poll, Turn
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.engine import Engine, Event, FutureState, TemplateError, Workflow, register
 from pyworkflow.engine.decider import EngineWorkflow
-from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
+from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, UnknownResourceError
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted
@@ -29,6 +29,7 @@ class Moody(MemoryBackend):
         super().__init__()
         self.failures: dict[str, int] = {}
         self.handed_out: list[ActivityTask] = []
+        self.lost = False
         self.may_start = threading.Event()
         self.may_start.set()
 
@@ -36,6 +37,11 @@ class Moody(MemoryBackend):
         if self.failures.get(name):
             self.failures[name] -= 1
             raise BackendUnavailableError(f"{name} is away")
+
+    def feed(self, *args: Any, **more: Any) -> list[FeedEntry]:
+        if self.lost:
+            raise UnknownResourceError("feed")
+        return super().feed(*args, **more)
 
     def feed_end(self) -> int:
         self._fail("feed_end")
@@ -251,23 +257,86 @@ def test_who_is_canceled_while_a_workflow_is_recorded_has_canceled_it() -> None:
 # -- others ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_is_none_of_an_engine_does_not_keep_it_from_the_others() -> None:
+@pytest.mark.parametrize(
+    ("strange", "why"),
+    [
+        ({}, "was started without a template"),
+        ({"template": template({"z": "kit-append"}).as_dict(), "event": None}, "AttributeError"),
+    ],
+)
+def test_a_process_that_is_none_of_an_engine_does_not_keep_it_from_the_others(
+    strange: dict[str, Any], why: str
+) -> None:
     async def main() -> None:
         with MemoryBackend() as backend:
             manager = Manager(backend, [EngineWorkflow])
-            strange = manager.start_process(Process(EngineWorkflow, "0", {}, category="engine"))
+            process = Process(EngineWorkflow, "0", strange, category="engine")
+            manager.start_process(process)
             first = Engine(backend=backend)
             before = await begun(first)
             await first.close()
 
             engine = Engine(backend=backend)
-            with pytest.raises(TemplateError, match=f"{strange!r}: was started without a template"):
+            with pytest.raises(TemplateError, match=f"'0': {why}"):
                 await engine.rescue()
 
             assert [workflow.uid for workflow in engine.instances] == [before.uid]
             await engine.stop(force=True)
 
     kit.run(main())
+
+
+def test_what_others_record_of_one_workflow_costs_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        with Moody() as backend:
+            engine = Engine(backend=backend)
+            bad, good = await begun(engine), await begun(engine)
+            gates = dict[str | None, ActivityTask]()
+
+            def both() -> bool:
+                for task in backend.handed_out:
+                    if task.activity_execution.id.startswith("b"):
+                        gates[task.process_id] = task
+                return len(gates) == 2
+
+            await until(both)
+            given = {"id": "theirs", "state": "finished", "data": {"from": "others"}}
+            # In one transaction, so that the feed has both on one page.
+            completions = [
+                Completion(gates[bad.uid], ActivityCompleted("what no engine records")),
+                Completion(gates[good.uid], ActivityCompleted(given)),
+            ]
+            await asyncio.to_thread(backend.turn, completions)
+            await good
+
+            with pytest.raises(asyncio.CancelledError):
+                await bad
+            assert states(good)["c"] == "finished"
+            assert f"process {bad.uid} cannot be followed any more" in caplog.text
+            await engine.stop(force=True)
+
+    kit.run(main())
+
+
+def test_who_waits_for_a_workflow_hears_that_the_feed_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        with Moody() as backend:
+            workflow = await begun(Engine(backend=backend))
+
+            backend.lost = True
+            backend.wake()
+
+            with pytest.raises(asyncio.CancelledError):
+                await workflow
+            assert backend.process_by_id(workflow.uid).is_open
+
+    kit.run(main())
+
+    assert "a thread of an engine has ended" in caplog.text
 
 
 def test_a_task_that_others_have_done_is_called_off() -> None:

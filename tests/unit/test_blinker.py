@@ -246,3 +246,33 @@ def test_a_listener_goes_on_when_the_feed_can_be_read_again(clock: FakeClock) ->
 
     assert others.refused
     assert [entry.process_id for entry in heard] == ["1"]
+
+
+def test_a_listener_passes_on_again_what_was_not_taken(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = MemoryBackend(clock)
+    others.register_workflow("w")
+    others.start_process(Process("w", id="1"))
+    heard: list[Any] = []
+
+    class Memory:
+        def load(self) -> int:
+            return 0
+
+        def save(self, cursor: int) -> None:
+            if len(heard) < 3:
+                raise OSError("the disk is full")
+            listener.stop()
+
+    def take(entries: list[Any]) -> None:
+        heard.extend(entries)
+        if len(heard) == 1:
+            raise RuntimeError("not now")
+
+    listener = Listener(others, take, Memory())
+    listener.run()
+
+    assert [entry.process_id for entry in heard] == ["1", "1", "1"]
+    assert "RuntimeError: not now" in caplog.text
+    assert "OSError: the disk is full" in caplog.text

@@ -107,7 +107,7 @@ class S3Store(ForkAware):
     ) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._client = client
+        self._client: Any = client
         watch_forks(self)
 
     def after_fork_in_child(self) -> None:

@@ -1,10 +1,12 @@
 """A real outage of the store under load: no outcome differs from that of a run without it."""
 
+import asyncio
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from pyworkflow.activity import activity, current_activity
 from pyworkflow.backend import connect
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
+from pyworkflow.engine import Engine
 from pyworkflow.errors import BackendUnavailableError
 from pyworkflow.event import ActivityEvent, ActivityStartedEvent
 from pyworkflow.manager import Manager
@@ -25,6 +28,8 @@ from pyworkflow.result import ActivityFailed, ProcessResult
 from pyworkflow.retry import Retry
 from pyworkflow.worker import ActivityWorker, DecisionWorker, Worker
 from pyworkflow.workflow import Decidable, Workflow
+from tests import engine_kit
+from tests.integration.jobs import kit as jobs_kit
 from tests.postgresql import new_server
 
 pytestmark = pytest.mark.xdist_group("postgresql-faults")
@@ -250,3 +255,70 @@ def test_no_outcome_differs_from_a_run_without_the_outage(
         opened.remove()
 
     assert through == usual
+
+
+# -- front ends ----------------------------------------------------------------------------------------------------------------------
+
+
+def during(store: Store, act: Callable[[], object]) -> None:
+    """Have something done in the middle of an outage that is longer than a lease."""
+    with store.away():
+        time.sleep(2)
+        act()
+        time.sleep(2)
+
+
+@pytest.fixture(params=[Postgres, Locked])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = request.param(tmp_path)
+    yield store
+    store.remove()
+
+
+def test_an_engine_rides_an_outage_out(opened: Store) -> None:
+    async def main() -> None:
+        with connect(opened.url) as backend:
+            engine = Engine(backend=backend, lease=LEASE)
+            gated = {"a": "kit-append", "b": "kit-gate", "c": "kit-append"}
+            workflow = await engine.run_once(engine_kit.template(gated), {})
+            assert workflow is not None
+            await engine_kit.stage.begun["b"].wait()
+            loop = asyncio.get_running_loop()
+
+            def open_gate() -> None:
+                loop.call_soon_threadsafe(engine_kit.stage.gates["b"].set)
+
+            await asyncio.to_thread(during, opened, open_gate)
+            await workflow
+
+            assert engine_kit.stage.names == ["a", "b", "c"]
+            assert patiently(backend.check) == []
+            await engine.stop()
+
+    engine_kit.run(main())
+
+
+def test_a_job_rides_an_outage_out(opened: Store, tmp_path: Path) -> None:
+    trace, gate = tmp_path / "trace", tmp_path / "gate"
+    definition = jobs_kit.job(
+        tmp_path,
+        {
+            "gate": jobs_kit.do("Gate", trace=str(trace), opened_by=str(gate)),
+            "after": jobs_kit.do("Tell", "gate"),
+        },
+    )
+
+    def outage() -> None:
+        jobs_kit.until(lambda: len(jobs_kit.pids(trace)) == 2, "the task")
+        during(opened, gate.touch)
+
+    with connect(opened.url) as backend, ThreadPoolExecutor(1) as other:
+        ending = other.submit(outage)
+        report = jobs_kit.run(definition, backend=backend)
+        ending.result()
+        assert backend.check() == []
+
+    assert jobs_kit.letters(report) == {"gate": "C", "after": "C"}
+    assert [line for line in jobs_kit.traced(trace) if "pid" not in line].count(
+        "gate on_create"
+    ) == 1

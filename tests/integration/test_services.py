@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.postgresql import new_server
 from tests.services_kit import (
     STRING,
     SUNRISE,
@@ -59,9 +61,13 @@ def reached() -> threading.Event:
 
 
 @pytest.fixture
-def listeners(reached: threading.Event) -> Iterator[dict[str, Listener]]:
-    """The seed's services; the second answers its first call when the test is over."""
-    over = threading.Event()
+def over() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def listeners(reached: threading.Event, over: threading.Event) -> Iterator[dict[str, Listener]]:
+    """The seed's services; the second answers its first call when the test says so, or is over."""
     first = iter([True])
 
     def slow(call: Call) -> Any:
@@ -98,6 +104,27 @@ def test_an_event_outlives_the_server_that_is_killed_in_its_middle(
     }
     keys = {name: set(listener.header("Idempotency-Key")) for name, listener in listeners.items()}
     assert keys == {name: {f"{ack['event_id']}/{name}"} for name in listeners}
+
+
+def test_an_event_rides_out_an_outage_of_the_store(
+    listeners: dict[str, Listener], reached: threading.Event, over: threading.Event
+) -> None:
+    store = new_server()
+    try:
+        with served(store.url(), *ALLOWED) as server:
+            register(server, listeners)
+            ack = post(server, "/e/process-text", {"data": {"message": SUNRISE}})
+            assert reached.wait(60)
+
+            store.stop()
+            over.set()
+            time.sleep(3)
+            store.start()
+
+            assert ended(server, ack["event_id"])["outputs"] == OUTPUTS
+    finally:
+        store.remove()
+    assert [len(listener.bodies) for listener in listeners.values()] == [1, 1, 1]
 
 
 def test_a_worker_of_its_own_works_on_events(database: Path) -> None:

@@ -36,8 +36,9 @@ class Served:
         return self.process.wait(30)
 
 
-def serve_command(database: Path, *words: str) -> list[str]:
-    backend = f"sqlite:///{database}"
+def serve_command(store: Path | str, *words: str) -> list[str]:
+    """Return the command that serves a SQLite file, or what is behind a URL."""
+    backend = f"sqlite:///{store}" if isinstance(store, Path) else store
     return [
         sys.executable,
         "-m",
@@ -52,10 +53,10 @@ def serve_command(database: Path, *words: str) -> list[str]:
 
 
 @contextmanager
-def served(database: Path, *words: str, **environment: Any) -> Iterator[Served]:
-    """Serve a database until the end of the block."""
+def served(store: Path | str, *words: str, **environment: Any) -> Iterator[Served]:
+    """Serve a store until the end of the block."""
     process = subprocess.Popen(
-        [*serve_command(database, *words), "--json"],
+        [*serve_command(store, *words), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

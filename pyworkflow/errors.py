@@ -4,7 +4,7 @@
 
     PyworkflowError
     ├── InvalidRequestError           a name, tag, limit or argument that is not acceptable
-    │   ├── PayloadError              a value that is not JSON within the limits
+    │   ├── PayloadError              a value that is not JSON within the limits, or that the store refuses
     │   └── InvalidDecisionError      a decision that cannot apply; its whole list is refused
     │       ├── UnseenEventsError     a closing decision while events came that it has not seen
     │       └── UnregisteredNameError a decision for an activity or workflow that nobody has registered yet
@@ -65,7 +65,7 @@ class InvalidRequestError(PyworkflowError, ValueError):
 
 
 class PayloadError(InvalidRequestError):
-    """A value that is not JSON, or is too large or too deep."""
+    """A value that is not JSON, is too large or too deep, or that the store refuses, such as a number out of its range."""
 
 
 class InvalidDecisionError(InvalidRequestError):

@@ -12,6 +12,8 @@ from pyworkflow.errors import (
     BackendReadOnlyError,
     BackendUnavailableError,
     BackendVersionError,
+    PayloadError,
+    PyworkflowError,
 )
 from pyworkflow.manager import Manager
 from pyworkflow.testing.clock import START
@@ -113,12 +115,11 @@ PASSES = (
         (("53100",), BackendFullError),
         (("25006", "42501"), BackendReadOnlyError),
         (("42P01", "42703", "3F000"), BackendVersionError),
-        (("57014", "XX000", "XX001", "22000", "54000"), BackendUnavailableError),
+        (("57014", "XX000", "XX001"), BackendUnavailableError),
+        (("22000", "22003", "22P02", "23502", "23514", "54000"), PayloadError),
     ],
 )
-def test_an_sqlstate_says_what_to_do(
-    states: tuple[str, ...], kind: type[BackendUnavailableError]
-) -> None:
+def test_an_sqlstate_says_what_to_do(states: tuple[str, ...], kind: type[PyworkflowError]) -> None:
     from pyworkflow.backend.postgresql.errors import translate
 
     for state in states:

@@ -12,6 +12,8 @@ from pyworkflow.errors import (
     BackendReadOnlyError,
     BackendUnavailableError,
     BackendVersionError,
+    PayloadError,
+    PyworkflowError,
 )
 
 AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
@@ -29,9 +31,11 @@ def translated(label: str) -> Generator[None]:
         raise BackendOutageError(f"{label} cannot be reached: {error.strerror}") from error
 
 
-def translate(error: psycopg.Error, label: str) -> BackendUnavailableError:
+def translate(error: psycopg.Error, label: str) -> PyworkflowError:
     """Return our error for one of the driver's."""
     message = str(error).strip() or type(error).__name__
+    if isinstance(error, errors.DataError) or (error.sqlstate or "").startswith(_REFUSED):
+        return PayloadError("a value", f"{label} cannot store it: {message}")
     for states, kind, reason in _REASONS:
         if (error.sqlstate or "").startswith(states):
             return kind(f"{label}{reason}: {message}")
@@ -39,6 +43,9 @@ def translate(error: psycopg.Error, label: str) -> BackendUnavailableError:
         return BackendOutageError(f"{label} cannot be reached: {message}")
     return BackendUnavailableError(f"{label} cannot be used: {message}")
 
+
+_REFUSED = ("22", "23502", "23514", "54")
+"""What the values of one call are the cause of: data, missing values, checks, limits. It would be refused for ever."""
 
 _REASONS: tuple[tuple[tuple[str, ...], type[BackendUnavailableError], str], ...] = (
     (("53100",), BackendFullError, " has no space left"),

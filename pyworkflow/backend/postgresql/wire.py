@@ -63,7 +63,10 @@ def literal(value: Parameter) -> bytes | None:
         return b"%d" % value
     else:
         text = "{" + ",".join(map(_element, value)) + "}"
-    data = text.encode()
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise psycopg.DataError(str(error)) from error
     if b"\0" in data:
         raise psycopg.DataError("PostgreSQL text cannot contain NUL (0x00) bytes")
     return data

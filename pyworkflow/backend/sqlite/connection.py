@@ -13,6 +13,7 @@ from pyworkflow.errors import (
     BackendReadOnlyError,
     BackendUnavailableError,
     BackendVersionError,
+    PayloadError,
 )
 
 APPLICATION_ID = 0x70796677
@@ -23,13 +24,18 @@ BUSY_SECONDS = 30
 
 MEMORY = ":memory:"
 
+_REFUSED = (apsw.TooBigError, apsw.MismatchError, apsw.ConstraintError)
+"""What the values of one call are the cause of: it would be refused for ever."""
+
 
 @contextmanager
 def translated(path: str) -> Generator[None]:
     """Turn the driver's errors into ours, with the file's name in them."""
     try:
         yield
-    except (apsw.FullError, apsw.TooBigError) as error:
+    except (*_REFUSED, OverflowError, UnicodeEncodeError) as error:
+        raise PayloadError("a value", f"{path} cannot store it: {error}") from error
+    except apsw.FullError as error:
         raise BackendFullError(f"no space left for {path}: {error}") from error
     except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise BackendReadOnlyError(f"{path} cannot be written: {error}") from error

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from pyworkflow.backend.absence import Absence
 from pyworkflow.backend.base import Backend, FeedEntry
 from pyworkflow.backend.group import GroupCommit, Submission
-from pyworkflow.backend.unit import StoredUnit, Work
+from pyworkflow.backend.reading import read_events
+from pyworkflow.backend.unit import StoredUnit, UncountedEventsError, Work
 from pyworkflow.backend.wakeups import Wakeups
 from pyworkflow.clock import SECOND, Clock
-from pyworkflow.errors import BackendUnavailableError, PyworkflowError
+from pyworkflow.errors import BackendUnavailableError, PayloadError, PyworkflowError
 from pyworkflow.forks import ForkAware
 from pyworkflow.ledger.sweep import sweep
 
@@ -43,6 +44,7 @@ class Transactions(Backend, ForkAware):
         self._untold: deque[list[FeedEntry]] = deque()
         self._telling = RLock()
         self._absence = Absence()
+        self._uncounted: Sequence[int] = ()
         self._group = GroupCommit(self._commit_noting_absence)
 
     def after_fork_in_child(self) -> None:
@@ -52,11 +54,24 @@ class Transactions(Backend, ForkAware):
     def _commit_noting_absence(self, group: list[Submission]) -> None:
         self._absence.begin()
         try:
-            self._commit(group)
+            self._commit_counted(group)
         except BackendUnavailableError:
             self._absence.fail()
             raise
         self._absence.succeed()
+
+    def _commit_counted(self, group: list[Submission]) -> None:
+        """Commit a group; where a damaged history stands in its way, once more after what is there."""
+        try:
+            self._commit(group)
+        except UncountedEventsError as error:
+            self._uncounted = error.keys
+            try:
+                self._commit(group)
+            except UncountedEventsError as again:
+                raise PayloadError("history", "has more events than can be counted") from again
+            finally:
+                self._uncounted = ()
 
     # -- what a store supplies -----------------------------------------------------------------------------------------------------
 
@@ -85,6 +100,8 @@ class Transactions(Backend, ForkAware):
     def _run(self, unit: StoredUnit, group: Sequence[Submission]) -> None:
         """Do what is due, then run the works of a group on a unit."""
         unit.absent_since = self._absence.since(unit.now)
+        for key in self._uncounted:
+            _count_events(unit, key)
         if unit.next_due() <= unit.now:
             sweep(unit)
         for submission in group:
@@ -206,6 +223,19 @@ def nap(left: float, due_in: int) -> float:
         due_in: In how many microseconds something is due.
     """
     return max(0.0, min(left, due_in / SECOND, Wakeups.FLOOR))
+
+
+def _count_events(unit: StoredUnit, key: int) -> None:
+    """Have the next event of a damaged history come after all that are there. Its decider cannot read it, `check` tells why."""
+    process = unit.process(key)
+    if process is not None:
+        for first_seq, body in unit.batches(key, process.last_seq):
+            try:
+                last_seq = first_seq + len(read_events(body)) - 1
+            except PayloadError:
+                last_seq = first_seq
+            process.last_seq = max(process.last_seq, last_seq)
+        unit.changed(process)
 
 
 def _result(work: Work, unit: StoredUnit) -> Any:

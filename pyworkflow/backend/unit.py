@@ -12,6 +12,14 @@ from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
 from pyworkflow.ledger.unit import Names, Unit
 
 
+class UncountedEventsError(Exception):
+    """New events stand already where they were to be written: the row of one of these processes counts fewer than there are, which is damage."""
+
+    def __init__(self, keys: Sequence[int]) -> None:
+        super().__init__(keys)
+        self.keys = keys
+
+
 class FeedBatch(Struct, frozen=True, gc=False):
     """One batch of events in the feed, as `FeedEntry`."""
 

@@ -400,3 +400,23 @@ def test_counters_that_run_behind_are_named_and_give_no_number_twice(store: Stor
         if isinstance(backend, SQLiteBackend):
             backend.start_process(Process("order", id="later"))
             assert backend.check() == []
+
+
+@pytest.mark.parametrize("first", ["timer", "signal"])
+def test_events_that_were_not_counted_stop_nobody_else(store: Store, first: str) -> None:
+    with store.connect() as before:
+        start(before)
+        (task,) = poll(before).tasks
+        assert isinstance(task, DecisionTask)
+        before.complete_decision_task(task, Timer(10, id="t"))
+    # Where the history is to go on, an event stands already.
+    place = store.value("process", "last_seq", "id = 'victim'") + 1
+    store.execute(f"update event set first_seq = {place} where {VICTIM} and first_seq = 1", ())
+
+    with store.connect() as backend:
+        start(backend, *DONE)
+        if first == "signal":
+            backend.signal_process("victim", "hello")
+        store.clock.advance(10)
+        work(store, backend)
+        check_victim(backend)

@@ -30,6 +30,9 @@ class Flush:
     Args:
         unit: What has been changed.
         joined: Whether other statements of the same transaction may add events, too.
+
+    Attributes:
+        keys: The processes with new events.
     """
 
     def __init__(self, unit: PostgreSQLUnit, *, joined: bool = False) -> None:
@@ -37,7 +40,7 @@ class Flush:
         self._calls: list[Call] = []
         batches = list(unit.sealed())
         self._batches = [fed(batch) for batch in batches]
-        self._keys = [batch.process.key for batch in batches]
+        self.keys = [batch.process.key for batch in batches]
         # The order of the tables, and of the rows where another transaction may want the same, is one for all.
         self._processes()
         if batches:
@@ -55,7 +58,7 @@ class Flush:
         """The new rows of the table ``event``, as one parameter."""
         return as_json(
             EventValues(key, batch.first_seq, batch.body.decode())
-            for key, batch in zip(self._keys, self._batches, strict=True)
+            for key, batch in zip(self.keys, self._batches, strict=True)
         )
 
     @property
@@ -77,7 +80,7 @@ class Flush:
         """Return the new events as they are in the feed, from the cursors by key and first number."""
         return [
             structs.replace(batch, cursor=cursors.get((key, batch.first_seq), 0))
-            for key, batch in zip(self._keys, self._batches, strict=True)
+            for key, batch in zip(self.keys, self._batches, strict=True)
         ]
 
     def _add(self, name: str, argument: str, value: str | list[int] | None) -> None:

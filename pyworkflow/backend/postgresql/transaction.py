@@ -17,11 +17,14 @@ from pyworkflow.backend.postgresql.session import Call, Session
 from pyworkflow.backend.postgresql.times import Times
 from pyworkflow.backend.postgresql.unit import ContendedError, Locks, PostgreSQLUnit
 from pyworkflow.backend.touches import Plan
-from pyworkflow.backend.unit import FeedBatch
+from pyworkflow.backend.unit import FeedBatch, UncountedEventsError
 from pyworkflow.backoff import Backoff
 from pyworkflow.clock import SECOND
 from pyworkflow.errors import BackendOutageError, BackendUnavailableError
 from pyworkflow.ids import new_id
+
+EVENT_KEY = "event_pkey"
+"""What keeps two events of a process from having one number."""
 
 ATTEMPTS = 20
 """How often the same works are tried while other transactions are in the way."""
@@ -158,6 +161,8 @@ class Writer:
             except psycopg.Error as error:
                 if is_lost(error) or connection.closed:
                     raise _UnknownError(flush) from error
+                if error.diag.constraint_name == EVENT_KEY:
+                    raise UncountedEventsError(flush.keys) from error
                 raise
         self._receipts = [receipt]
         return flush.recorded(results)

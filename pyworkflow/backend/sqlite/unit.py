@@ -29,7 +29,7 @@ from pyworkflow.backend.sqlite.rows import (
 )
 from pyworkflow.backend.staged import Staged, fed
 from pyworkflow.backend.touches import Planned, Source
-from pyworkflow.backend.unit import FeedBatch, Work
+from pyworkflow.backend.unit import FeedBatch, UncountedEventsError, Work
 from pyworkflow.codec import encode
 from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import (
@@ -302,7 +302,10 @@ class SQLiteUnit(Looking):
     def flush(self) -> None:
         """Write all changes."""
         events = [(batch.process.key, batch.first_seq, batch.body) for batch in self.sealed()]
-        self.many("add_event", events)
+        try:
+            self.many("add_event", events)
+        except apsw.ConstraintError as error:
+            raise UncountedEventsError([key for key, *_ in events]) from error
         self._last_cursor = self.connection.last_insert_rowid()
         self._flush_processes()
         decisions, activities = self.staged_decisions, self.staged_activities

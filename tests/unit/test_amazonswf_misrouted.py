@@ -11,7 +11,7 @@ import pytest
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.amazonswf.looking import waits_of
 from pyworkflow.backend.amazonswf.polling import Polling
-from pyworkflow.backend.exchange import Poll
+from pyworkflow.backend.exchange import Completion, FailedDecision, Poll
 from pyworkflow.decision import CancelActivity, ScheduleActivity
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import (
@@ -208,6 +208,23 @@ def test_each_time_in_a_row_it_waits_longer(
 
     assert delays(sent[0]) == expected
     assert sent[0]["executionContext"] == next_context
+
+
+def test_a_decision_that_waits_for_a_deployment_is_given_back(script: Script) -> None:
+    history = History(script).starts_decision().completes("pyworkflow:misrouted 20").wakes(True)
+    sent = script.records("RespondDecisionTaskCompleted")
+    script.hands_out(history.starts_decision().events)
+    script.answer("respond_decision_task_completed")
+    task = polls_for(script, "order")
+    assert task is not None
+
+    outcome = FailedDecision("of another release", waits=True)
+    [refusal] = script.backend.turn([Completion(task, outcome)]).errors
+
+    assert refusal is None
+    assert sent[0]["executionContext"] == "pyworkflow:misrouted 21"
+    assert [one["decisionType"] for one in sent[0]["decisions"]] == ["StartTimer"]
+    assert delays(sent[0]) == ["2"]
 
 
 def test_a_decision_that_was_given_back_leaves_no_trace(script: Script) -> None:

@@ -176,6 +176,7 @@ class Deciding:
                 "chores": [list(one) for one in own],
                 "waiting": chores.waiting(state),
                 "failures": state.failures,
+                "misrouted": state.misrouted,
                 "bound": [list(one) for one in bound],
             }
             return DecisionTask(process, given | _to_context(context), state.failures + 1)
@@ -246,16 +247,8 @@ class Deciding:
         given = task.context
         own: list[list[Any]] = given.get("chores", [])
         if isinstance(outcome, FailedDecision):
-            failures = int(given.get("failures", 0))
-            sent = chores.failed(
-                outcome.reason,
-                outcome.details,
-                failures,
-                self._payloads,
-                str(process.id),
-                park=outcome.park,
-            )
-            self._answer(token, [one for _, one in own] + sent, FAILED, str(process.id))
+            sent, mark = self._failed(task, outcome)
+            self._answer(token, [*(one for _, one in own), *sent], mark, str(process.id))
             return
         context = self._context(task)
         waits = given.get("waiting", {})
@@ -269,6 +262,20 @@ class Deciding:
             self._policies.after_decision(
                 execution, [(child, policy) for child, policy in given.get("bound", ())]
             )
+
+    def _failed(self, task: DecisionTask, outcome: FailedDecision) -> tuple[list[Swf], str]:
+        """Return what is sent where a decider failed, and the execution context that says so."""
+        payloads, given, owner = self._payloads, task.context, str(task.process.id)
+        if outcome.waits:
+            # The next worker may be of the other release: as with a workflow that a worker does not have.
+            times = int(given.get("misrouted", 0))
+            delay = pause(times, len(task.process.history))
+            return [chores.wake(payloads, owner, delay)], context_of(times + 1)
+        failures = int(given.get("failures", 0))
+        sent = chores.failed(
+            outcome.reason, outcome.details, failures, payloads, owner, park=outcome.park
+        )
+        return sent, FAILED
 
     def give_back(self, task: DecisionTask, *, unseen: bool) -> None:
         """Let another worker decide at once. It counts as a failure where a decider was asked: one that never answers must be parked."""

@@ -92,12 +92,37 @@ class _Here(threading.local):
 _here = _Here()
 
 
+def drop(thread: threading.Thread) -> str:
+    """Raise `Dropped` in a thread as soon as it executes Python code; return the stack of what it is doing.
+
+    A call that waits in C is not reached until it returns.
+    """
+    ident = thread.ident
+    if ident is None:
+        return ""
+    stack = stack_of(thread)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Dropped))
+    return stack
+
+
+def stack_of(thread: threading.Thread) -> str:
+    """Return the users' part of a thread's stack."""
+    # The only way to see what another thread does.
+    frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]
+    return "" if frame is None else _users_part(traceback.extract_stack(frame))
+
+
 class StepThread:
-    """A daemon thread that runs one call at a time, and can be abandoned."""
+    """A daemon thread that runs one call at a time, and can be abandoned.
+
+    Attributes:
+        stack: Where it was when it was abandoned.
+    """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._abandoned = False
+        self.stack = ""
         self._thread = threading.Thread(target=self._run, daemon=True, name="pyworkflow-decider")
         self._thread.start()
 
@@ -121,16 +146,8 @@ class StepThread:
             _stuck.pop(other, None)
         if key is not None:
             _stuck[key] = self
-        ident = self._thread.ident
-        # The only way to see what another thread does.
-        frame = sys._current_frames().get(ident or 0)  # pyright: ignore[reportPrivateUsage]
-        stack = "" if frame is None else _users_part(traceback.extract_stack(frame))
-        if ident is not None:
-            # Ends loops of Python code. A call that waits in C is not reached until it returns.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(ident), ctypes.py_object(Dropped)
-            )
-        return stack
+        self.stack = drop(self._thread)
+        return self.stack
 
     def _run(self) -> None:
         # The exception that ends a call may come a moment late, when the call has ended by itself.
@@ -183,7 +200,9 @@ def check_stuck(key: object) -> None:
     """
     if (stuck := _stuck.get(key)) is not None:
         if stuck.busy:
-            raise BlockedDecisionError("an earlier decision of the process still blocks its thread")
+            raise BlockedDecisionError(
+                f"an earlier decision of the process still blocks its thread. It was here:\n{stuck.stack}"
+            )
         _stuck.pop(key, None)
 
 

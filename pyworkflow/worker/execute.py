@@ -35,7 +35,7 @@ from pyworkflow.result import (
 )
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_payload
-from pyworkflow.watch import Limit, watched
+from pyworkflow.watch import Dropped, Limit, watched
 from pyworkflow.workflow import decisions_of
 
 log = logging.getLogger("pyworkflow.worker")
@@ -128,8 +128,8 @@ def _result(activity: Activity, returned: Any) -> ActivityResult | None:
 def outcome_of(
     manager: Manager, task: ActivityTask, error: BaseException
 ) -> ActivityResult | Postponed:
-    """Return what an exception of an activity stands for: an outage of the store is no failure of the activity."""
-    if is_outage(error):
+    """Return what an exception of an activity stands for: an outage of the store is no failure of the activity, nor is the end of another."""
+    if is_outage(error) or isinstance(error, Dropped):
         activity = manager.find_activity(task.activity_execution.activity)
         if activity is not None and not activity.at_most_once:
             return Postponed(describe(error).line)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import Condition, Lock, Thread
 
 from pyworkflow.backend.base import Capability
@@ -54,9 +54,13 @@ class LeaseKeeper:
     Args:
         manager: Whose tasks.
         lease: Seconds of a lease.
+
+    Attributes:
+        on_loss: Called with each activity whose lease has ended before its outcome came; raises nothing.
     """
 
     def __init__(self, manager: Manager, lease: float) -> None:
+        self.on_loss: Callable[[ActivityTask], None] = lambda task: None
         self._manager = manager
         self._backend = manager.backend
         self._lease = lease
@@ -221,7 +225,13 @@ class LeaseKeeper:
             if not held or not self.active:
                 return
             alive = self._backend.extend_leases(held, self._lease)
-        self.let_go(*(task for task, still in zip(held, alive, strict=True) if not still))
+        self._lose([task for task, still in zip(held, alive, strict=True) if not still])
+
+    def _lose(self, tasks: Sequence[Task]) -> None:
+        self.let_go(*tasks)
+        for task in tasks:
+            if isinstance(task, ActivityTask):
+                self.on_loss(task)
 
     def _send_beats(self) -> None:
         now = time.monotonic()
@@ -236,7 +246,7 @@ class LeaseKeeper:
                 raise
             except PyworkflowError as error:
                 if isinstance(error, StaleTaskError):
-                    self.let_go(beat.task)
+                    self._lose([beat.task])
                 else:
                     log.warning("a heartbeat of %s is refused: %s", beat.task.process_id, error)
             with self._changed:

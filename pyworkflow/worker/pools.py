@@ -1,31 +1,31 @@
-"""Where activities run: in threads, or in one event loop."""
+"""Where activities run, and the threads that they mostly run in."""
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import ClassVar
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.manager import Manager
+from pyworkflow.result import ActivityFailed
 from pyworkflow.task import ActivityTask
-from pyworkflow.worker.execute import (
-    ActivityOutcome,
-    execute,
-    execute_async,
-    failure,
-    is_async,
-    outcome_of,
-)
+from pyworkflow.watch import Dropped, drop
+from pyworkflow.worker.execute import ActivityOutcome, execute, outcome_of
 
 log = logging.getLogger("pyworkflow.worker")
 
 Report = Callable[[ActivityTask, ActivityOutcome], None]
+
+
+def name_of(task: ActivityTask) -> str:
+    """Return what the log calls a task."""
+    return f"activity {task.activity_execution.activity} of {task.process_id}"
 
 
 class Pool(ABC):
@@ -56,6 +56,12 @@ class Pool(ABC):
         except Exception:
             log.exception("the outcome of %s cannot be reported", task.activity_execution.activity)
 
+    def answer_abandoned(self, task: ActivityTask, stack: str = "") -> None:
+        """Report that a task was abandoned, and log where it was."""
+        place = f". It was here:\n{stack}" if stack else ""
+        log.error("%s has lost its lease and is abandoned%s", name_of(task), place)
+        self.answer(task, ActivityFailed("it was abandoned: its lease had ended"))
+
     def monitor(self, task: ActivityTask) -> ActivityMonitor:
         """Return what passes the heartbeats of a task on."""
         return ActivityMonitor(partial(self.heartbeat, task))
@@ -71,6 +77,17 @@ class Pool(ABC):
     @abstractmethod
     def spread(self) -> None:
         """Let no task wait for another."""
+
+    def able(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which of some activities could begin at once."""
+        return names
+
+    def abandon(self, task: ActivityTask) -> None:
+        """End a task whose outcome counts no more, and report one for it, so that its place is free; from any thread.
+
+        A pool that cannot do that lets it run to its end.
+        """
+        log.warning("%s has lost its lease and runs on", name_of(task))
 
     @abstractmethod
     def close(self) -> None:
@@ -88,7 +105,7 @@ class ThreadPool(Pool):
         super().__init__(manager, size, report)
         self._tasks: deque[ActivityTask] = deque()
         self._calls: SimpleQueue[bool] = SimpleQueue()
-        self._threads: list[Thread] = []
+        self._threads: dict[Thread, ActivityTask | None] = {}
         self._lock = Lock()
         self._idle = 0
 
@@ -122,14 +139,15 @@ class ThreadPool(Pool):
                 elif len(self._threads) < self.size:
                     name = f"pyworkflow-activity-{len(self._threads)}"
                     thread = Thread(target=self._run, daemon=True, name=name)
+                    self._threads[thread] = None
                     try:
                         thread.start()
                     except RuntimeError:  # the system has no more of them
+                        del self._threads[thread]
                         if not self._threads:
                             raise
                         log.warning("only %d threads can be started", len(self._threads))
                         return
-                    self._threads.append(thread)
 
     def close(self) -> None:
         """Begin nothing any more, and end the threads that have nothing to do."""
@@ -137,20 +155,37 @@ class ThreadPool(Pool):
         for _ in self._threads:
             self._calls.put(False)
 
+    def abandon(self, task: ActivityTask) -> None:
+        """Have the thread of a task end as soon as it can, and another one take its place."""
+        with self._lock:
+            thread = next((t for t, own in self._threads.items() if own is task), None)
+            if thread is None:
+                return
+            del self._threads[thread]
+            stack = drop(thread)
+        self.answer_abandoned(task, stack)
+
     def _run(self) -> None:
-        while True:
-            try:
-                task = self._tasks.popleft()
-            except IndexError:
-                if not self._called():
-                    return
-                continue
-            try:
-                # What one activity sets in its context is not seen by the next.
-                outcome = copy_context().run(self.execute, task)
-            except BaseException as error:  # whatever it is, the task gets its outcome
-                outcome = outcome_of(self.manager, task, error)
-            self.answer(task, outcome)
+        me = current_thread()
+        # What ends an abandoned thread may come when its activity has ended by itself.
+        with suppress(Dropped):
+            while True:
+                try:
+                    task = self._threads[me] = self._tasks.popleft()
+                except IndexError:
+                    if not self._called():
+                        return
+                    continue
+                try:
+                    # What one activity sets in its context is not seen by the next.
+                    outcome = copy_context().run(self.execute, task)
+                except BaseException as error:  # whatever it is, the task gets its outcome
+                    outcome = outcome_of(self.manager, task, error)
+                with self._lock:
+                    if me not in self._threads:
+                        return
+                    self._threads[me] = None
+                self.answer(task, outcome)
 
     def _called(self) -> bool:
         """Wait until there may be a task; return False at the end."""
@@ -163,90 +198,3 @@ class ThreadPool(Pool):
     def execute(self, task: ActivityTask) -> ActivityOutcome:
         """Execute a task in the present thread."""
         return execute(self.manager, task, self.monitor(task))
-
-
-class AsyncPool(Pool):
-    """Runs ``async def`` activities in one event loop, the others in threads."""
-
-    def __init__(self, manager: Manager, size: int, report: Report) -> None:
-        super().__init__(manager, size, report)
-        self._threads = ThreadPool(manager, size, report)
-        self._threads.heartbeat = lambda *beat: self.heartbeat(*beat)
-        self._running: dict[asyncio.Task[None], ActivityTask] = {}
-        self._closing = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._run, daemon=True, name="pyworkflow-loop")
-        self._thread.start()
-
-    def submit(self, tasks: Sequence[ActivityTask]) -> None:
-        """Begin to execute tasks."""
-        others: list[ActivityTask] = []
-        for task in tasks:
-            activity = self.manager.find_activity(task.activity_execution.activity)
-            if activity is None or not is_async(activity):
-                others.append(task)
-                continue
-            try:
-                self._loop.call_soon_threadsafe(self._begin, task)
-            except RuntimeError as error:  # an activity has closed the loop just now
-                self.answer(task, failure(error))
-        if others:
-            self._threads.submit(others)
-
-    def waiting(self) -> bool:
-        """Tell whether a task waits for another to end, or for `spread`."""
-        return self._threads.waiting()
-
-    def spread(self) -> None:
-        """Let no task wait for another."""
-        self._threads.spread()
-
-    def close(self) -> None:
-        """Cancel the coroutines."""
-        self._threads.close()
-        self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._closing:
-            asyncio.set_event_loop(self._loop)
-            try:
-                self._loop.run_forever()
-            except BaseException as error:
-                # asyncio stops the loop when a task of the user's own raises SystemExit; the other activities go on.
-                log.exception("an activity tried to end the event loop")
-                if self._loop.is_closed():
-                    self._replace_loop(error)
-        self._loop.close()
-
-    def _replace_loop(self, error: BaseException) -> None:
-        """Go on with a new loop; what ran in one that an activity has closed has failed."""
-        lost, self._running = list(self._running.values()), {}
-        self._loop = asyncio.new_event_loop()
-        for task in lost:
-            self.answer(task, failure(error))
-
-    def _begin(self, task: ActivityTask) -> None:
-        try:
-            running = self._loop.create_task(self._execute(task))
-        except BaseException as error:  # a task factory of the user's own
-            self.answer(task, failure(error))
-            return
-        self._running[running] = task
-        running.add_done_callback(lambda ended: self._running.pop(ended, None))
-
-    async def _execute(self, task: ActivityTask) -> None:
-        try:
-            outcome = await execute_async(self.manager, task, self.monitor(task))
-        except asyncio.CancelledError as error:
-            if self._closing:
-                raise
-            outcome = failure(error)
-        self.answer(task, outcome)
-
-    def _end(self) -> None:
-        self._closing = True
-        for running in self._running:
-            running.cancel()
-        # One more round, in which the coroutines hear of it.
-        self._loop.call_soon(self._loop.call_soon, self._loop.stop)

@@ -14,7 +14,7 @@ from pyworkflow.result import ActivityCompleted, ActivityFailed, ActivityResult
 from pyworkflow.task import ActivityTask
 from pyworkflow.values import check_payload
 from pyworkflow.worker.execute import ActivityOutcome, Postponed, execute, failure
-from pyworkflow.worker.pools import Report, ThreadPool
+from pyworkflow.worker.pools import Report, ThreadPool, log, name_of
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -88,19 +88,19 @@ class ProcessPool(ThreadPool):
         super().__init__(manager, size, report)
         self._children = Lock()
         self._ready: list[_Child] = []
-        self._busy: set[_Child] = set()
+        self._busy: dict[_Child, ActivityTask] = {}
 
     def execute(self, task: ActivityTask) -> ActivityOutcome:
         """Have a task executed by a child process."""
         try:
-            child = self._take()
+            child = self._take(task)
         except Exception as error:  # a class that cannot be sent to a process, for example
             return failure(error)
         try:
             return child.execute(task, self.monitor(task))
         finally:
             with self._children:
-                self._busy.discard(child)
+                self._busy.pop(child, None)
                 if child.alive:
                     self._ready.append(child)
 
@@ -109,13 +109,21 @@ class ProcessPool(ThreadPool):
         super().close()
         with self._children:
             ready, busy = self._ready, self._busy
-            self._ready, self._busy = [], set()
+            self._ready, self._busy = [], {}
         for child in busy:
             child.kill()
         for child in ready:
             child.close()
 
-    def _take(self) -> "_Child":
+    def abandon(self, task: ActivityTask) -> None:
+        """Kill the process of a task; the thread that drives it reports that."""
+        with self._children:
+            for child, own in self._busy.items():
+                if own is task:
+                    log.error("%s has lost its lease and its process is killed", name_of(task))
+                    child.kill()
+
+    def _take(self, task: ActivityTask) -> "_Child":
         with self._children:
             child = self._ready.pop() if self._ready else None
         if child is not None and child.names != self.manager.activity_names:
@@ -125,7 +133,7 @@ class ProcessPool(ThreadPool):
         if child is None:
             child = _Child({activity.name: activity for activity in self.manager.activities})
         with self._children:
-            self._busy.add(child)
+            self._busy[child] = task
         return child
 
 

@@ -20,11 +20,12 @@ from pyworkflow.ledger.rows import PROBATION_SECONDS
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.worker.async_pool import AsyncPool
 from pyworkflow.worker.deciders import Deciders
 from pyworkflow.worker.execute import ActivityOutcome, DecisionOutcome, Postponed
 from pyworkflow.worker.keeper import BEATS, LeaseKeeper
 from pyworkflow.worker.outbox import Outbox, is_passing
-from pyworkflow.worker.pools import AsyncPool, Pool, Report, ThreadPool
+from pyworkflow.worker.pools import Pool, Report, ThreadPool
 from pyworkflow.worker.process_pool import ProcessPool
 from pyworkflow.worker.simple import LEASE_SECONDS, POLL_SECONDS
 
@@ -117,6 +118,7 @@ class Worker:
         self._backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         self._stopping = threading.Event()
         self._at_once = False
+        self._able: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda names: names
         self._polled = self._names()
         self._isolates = False
         self._alone: ActivityTask | DecisionTask | None = None
@@ -141,6 +143,8 @@ class Worker:
             pool = self._make_pool(self.manager, self.concurrency, self._report)
             self._isolates = pool.isolates
             pool.heartbeat = self._keeper.heartbeat
+            self._keeper.on_loss = pool.abandon
+            self._able = pool.able
             try:
                 self._work(pool)
                 self._drain(pool)
@@ -220,8 +224,8 @@ class Worker:
         return Poll(kind, self.category, limit, self.identity, lease, names, idle)
 
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what this program has now: services, for example, come while it runs."""
-        return self.manager.workflow_names, self.manager.activity_names
+        """Return what this program can do now: services, for example, come while it runs."""
+        return self.manager.workflow_names, self._able(self.manager.activity_names)
 
     def _round(self, pool: Pool, polls: list[Poll], wait: float) -> None:
         """Send what is finished, ask for more, and begin it."""

@@ -20,6 +20,7 @@ from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted
 from pyworkflow.worker import Worker
 from pyworkflow.workflow import Decidable, Workflow
+from tests.integration.attempts import note
 
 STEPS = 3
 
@@ -92,14 +93,19 @@ class StepsWorkflow(Workflow):
             # It has lost ten workers in a row, which under fire says nothing about the step.
             return ScheduleActivity(self.step, input=event.activity_execution.input)
         done = event.result.result
-        more = done["step"] < STEPS
-        return ScheduleActivity(self.step, input=done) if more else CompleteProcess(done)
+        if done["step"] < STEPS:
+            return ScheduleActivity(self.step, input=done)
+        return CompleteProcess({"step": done["step"]})
 
 
 @activity(scheduled_timeout=3600)
 def slow_step(order: dict[str, Any]) -> dict[str, Any]:
-    time.sleep(random.uniform(0, 0.1))
-    return {"step": order.get("step", 0) + 1}
+    task = current_activity().task
+    note("begins", task)
+    # Who comes late is to find a later attempt at work.
+    time.sleep(random.uniform(0, 0.1) if task.attempt == 1 else 0.5)
+    note("answers", task)
+    return {"step": order.get("step", 0) + 1, "attempt": task.attempt}
 
 
 class SlowStepsWorkflow(StepsWorkflow):

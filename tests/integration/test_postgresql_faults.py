@@ -26,6 +26,7 @@ from pyworkflow.event import ActivityEvent
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted, ProcessCompleted
+from tests.integration.attempts import Attempts
 from tests.integration.program import SlowStepsWorkflow, StepsWorkflow, manager
 from tests.integration.test_workers import spawn, working
 from tests.postgresql import Server, new_server
@@ -60,9 +61,17 @@ class Chaos:
     """What is done to a server and to the workers on it."""
 
     def __init__(
-        self, server: Server, schema: str, workers: int, seed: int = 1, programs: str = "all"
+        self,
+        server: Server,
+        schema: str,
+        workers: int,
+        attempts: Attempts,
+        *,
+        seed: int = 1,
+        programs: str = "all",
     ) -> None:
         self.server = server
+        self.attempts = attempts
         # Not as the administrator, who may do what others may not.
         self.url = server.url(ROLE, schema=schema)
         self.schema = schema
@@ -93,7 +102,7 @@ class Chaos:
         }
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
-        return spawn(self.url, lease=1.0, kinds=self.programs)
+        return spawn(self.url, lease=1.0, kinds=self.programs, attempts=self.attempts)
 
     def kill_worker(self) -> None:
         place = self.chance.randrange(len(self.workers))
@@ -102,10 +111,7 @@ class Chaos:
         self.workers[place] = self._spawn()
 
     def stop_worker(self) -> None:
-        worker = self.chance.choice(self.workers)
-        worker.send_signal(signal.SIGSTOP)
-        time.sleep(self.chance.uniform(1.1, 2))
-        worker.send_signal(signal.SIGCONT)
+        self.attempts.stall(self.chance.choice(self.workers))
 
     def admin(self, text: str, *values: object) -> None:
         with self.server.connect() as admin:
@@ -182,8 +188,10 @@ class Chaos:
                 worker.wait()
 
 
-def under_fire(chaos: Chaos, processes: int, kinds: list[str], pause: float) -> list[str]:
-    """Have processes done while all these things happen; return what went wrong, at the first that is stuck."""
+def under_fire(
+    chaos: Chaos, processes: int, kinds: list[str], pause: float, patience: float = 180
+) -> list[str]:
+    """Have processes done while all these things happen; return what went wrong, at the first that is stuck for so many seconds."""
     of = patiently(lambda: manager(chaos.url))
     ids = [f"p{n}" for n in range(processes)]
     every = max(1, processes // len(kinds))
@@ -197,7 +205,7 @@ def under_fire(chaos: Chaos, processes: int, kinds: list[str], pause: float) -> 
                 time.sleep(chaos.chance.uniform(0, pause))
                 chaos.strike(left.pop())
         for process_id in ids:
-            process = patiently(lambda i=process_id: ended(of, i))  # type: ignore[misc]
+            process = patiently(lambda i=process_id: ended(of, i, patience))  # type: ignore[misc]
             done = results(process)
             if process.result != ProcessCompleted({"step": 3}) or done != 3:
                 wrong.append(f"{process_id}: {process.result}, {done} results")
@@ -206,14 +214,15 @@ def under_fire(chaos: Chaos, processes: int, kinds: list[str], pause: float) -> 
     finally:
         codes = chaos.end()
     wrong += [f"a worker ended with {code}" for code in [*chaos.crashed, *codes] if code != 0]
+    wrong += chaos.attempts.stale(map(of.process_by_id, ids))
     wrong += [str(violation) for violation in of.backend.check()]
     of.backend.close()
     return wrong
 
 
-def ended(of: Manager, process_id: str) -> Process:
+def ended(of: Manager, process_id: str, patience: float = 180) -> Process:
     """Wait for a process as its operator does: one that has lost ten deciders in a row is parked, and resumed."""
-    end = time.monotonic() + 180
+    end = time.monotonic() + patience
     while True:
         try:
             return of.wait_for_process(process_id, 5)
@@ -231,9 +240,9 @@ def results(process: Process) -> int:
 
 
 def test_workers_under_every_kind_of_fault_lose_nothing_and_double_nothing(
-    own_server: Server, schema: str
+    own_server: Server, schema: str, tmp_path: Path
 ) -> None:
-    chaos = Chaos(own_server, schema, workers=3)
+    chaos = Chaos(own_server, schema, 3, Attempts(tmp_path / "attempts"))
     kinds = list(chaos.kinds)
     chaos.chance.shuffle(kinds)
 
@@ -244,24 +253,30 @@ def test_workers_under_every_kind_of_fault_lose_nothing_and_double_nothing(
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_workers_under_fire_for_a_minute_lose_nothing_and_double_nothing(
-    own_server: Server, schema: str, seed: int
+    own_server: Server, schema: str, seed: int, tmp_path: Path
 ) -> None:
     """Fourteen kinds of fault, five times each: one every second or two."""
-    chaos = Chaos(own_server, schema, 4, seed)
+    chaos = Chaos(own_server, schema, 4, Attempts(tmp_path / "attempts"), seed=seed)
     kinds = list(chaos.kinds) * 5
     chaos.chance.shuffle(kinds)
     assert len(chaos.kinds) >= 12
 
     assert under_fire(chaos, 1000, kinds, 1) == []
+    # Nothing that came late counts, and some did come.
+    assert chaos.attempts.late() > 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_fire_finds_out_when_tokens_are_not_checked(own_server: Server, schema: str) -> None:
+def test_the_fire_finds_out_when_tokens_are_not_checked(
+    own_server: Server, schema: str, tmp_path: Path
+) -> None:
     """The control: whoever comes late is believed."""
-    chaos = Chaos(own_server, schema, 4, programs="reckless")
+    chaos = Chaos(own_server, schema, 4, Attempts(tmp_path / "attempts"), programs="reckless")
 
-    assert under_fire(chaos, 400, ["stop a worker past its lease"] * 20, 0.2) != []
+    wrong = under_fire(chaos, 150, ["stop a worker past its lease"] * 6, 0.2, patience=5)
+
+    assert [line for line in wrong if "has the result of attempt" in line]
 
 
 def test_many_os_processes_share_the_work(postgresql_server: Server, schema: str) -> None:

@@ -656,7 +656,7 @@ def test_a_commit_that_nobody_answers_happens_once(
 
 
 def test_hundreds_of_lost_connections_lose_and_double_nothing(
-    backend: PostgreSQLBackend, cuts: Cuts
+    backend: PostgreSQLBackend, cuts: Cuts, server: Server, schema: str
 ) -> None:
     chance = random.Random(7)
     for n in range(60):
@@ -670,6 +670,11 @@ def test_hundreds_of_lost_connections_lose_and_double_nothing(
     for n in range(60):
         assert types(backend, f"p{n}") == ["process_started", "signal"]
     assert backend.check() == []
+    # Receipts have done their duty with the next transaction, those that were voided, too.
+    backend.signal_process("p0", "last")
+    with server.connect() as admin:
+        receipts = admin.execute(f"select void from {schema}.transaction_receipt").fetchall()
+    assert receipts == [(False,)]
 
 
 def test_a_commit_in_doubt_cannot_happen_after_it_was_done_again(

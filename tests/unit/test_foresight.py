@@ -155,6 +155,29 @@ def test_what_was_decided_is_dropped_if_something_else_has_happened(
     assert backend.check() == []
 
 
+def test_what_was_decided_by_a_clock_that_is_ahead_is_dropped(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    ahead, path = FakeClock(), tmp_path / "orders.db"
+    with (
+        closing(SQLiteBackend(path, clock=clock)) as store,
+        closing(SQLiteBackend(path, clock=ahead)) as wrong,
+    ):
+        wrong.register_workflow("order")
+        wrong.register_activity("charge")
+        decided(wrong, ScheduleActivity("charge", "a"))
+        task = claimed(wrong)
+        ahead.advance(60)
+        foreseen = wrong.foresee(task, RESULT)
+        assert foreseen is not None
+
+        then = Completion(foreseen, [CompleteProcess("done")])
+        assert store.turn([Completion(task, RESULT, then)]).errors == [None]
+
+        assert told(store)[-1] == "activity"
+        assert store.check() == []
+
+
 def test_a_decision_that_cannot_apply_is_asked_for_again(backend: StoredBackend) -> None:
     decided(backend, ScheduleActivity("charge", "a"))
     task = claimed(backend)

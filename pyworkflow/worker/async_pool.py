@@ -121,19 +121,16 @@ class AsyncPool(Pool):
         lost, self._running = list(self._running.values()), {}
         self._abandoned.clear()
         self._start_loop()
-        for task in [*lost, *self._queued.values()]:
-            self._queued.pop(id(task), None)
+        for task in lost:
             self.answer(task, outcome)
+        self._give_back_queued()
 
     def _begin(self, task: ActivityTask) -> None:
-        if self._queued.pop(id(task), None) is None:
-            return
         try:
             running = self._loop.create_task(self._execute(task))
         except BaseException as error:  # a task factory of the user's own
-            self.answer(task, failure(error))
+            self._unqueue(task, failure(error))
             return
-        self._running[running] = task
         running.add_done_callback(self._forget)
 
     def _forget(self, ended: asyncio.Task[None]) -> None:
@@ -141,16 +138,24 @@ class AsyncPool(Pool):
         self._abandoned.discard(ended)
 
     async def _execute(self, task: ActivityTask) -> None:
+        me: Any = asyncio.current_task()
+        if self._queued.pop(id(task), None) is None:
+            # It was given back.
+            return
+        self._running[me] = task
         try:
             outcome = await execute_async(self.manager, task, self.monitor(task))
         except asyncio.CancelledError as error:
             if self._closing:
                 raise
             outcome = failure(error)
-        me: Any = asyncio.current_task()
         # One that was abandoned has its outcome.
         if self._running.pop(me, None) is not None:
             self.answer(task, outcome)
+
+    def _give_back_queued(self) -> None:
+        for task in list(self._queued.values()):
+            self._unqueue(task, Postponed("the event loop could not begin it", begun=False))
 
     def _unqueue(self, task: ActivityTask, outcome: ActivityOutcome) -> None:
         if self._queued.pop(id(task), None) is not None:
@@ -180,8 +185,7 @@ class AsyncPool(Pool):
             if present is not blocker:
                 blocker = present
                 self._log_blocker(present, stack_of(thread))
-            for task in list(self._queued.values()):
-                self._unqueue(task, Postponed("a coroutine blocks the event loop"))
+            self._give_back_queued()
             if self._abandoned and present not in self._running:
                 self._unblock(loop, thread, answered)
         self._blocked = False

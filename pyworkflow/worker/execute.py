@@ -51,13 +51,15 @@ _PLAIN = frozenset((type(None), bool, int, float, str, list, dict, ActivityCompl
 
 
 class Postponed(Struct, frozen=True):
-    """Stands in for an outcome where users' code needed the store while it could not be reached: the task is done again later.
+    """Stands in for an outcome where users' code could not do its work, such as while the store could not be reached: the task is done again later.
 
     Attributes:
         reason: One line.
+        begun: Whether users' code has run: if not, it counts for nothing, and an `at_most_once` activity is handed out again.
     """
 
     reason: str
+    begun: bool = True
 
 
 ActivityOutcome = ActivityResult | Postponed | None

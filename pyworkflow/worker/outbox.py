@@ -42,7 +42,7 @@ class Outbox:
         self._identity = identity
         self._completions: list[Completion] = []
         self._handed_off: list[ActivityTask] = []
-        self._postponed: list[tuple[float, Task]] = []
+        self._postponed: list[tuple[float, Task, bool]] = []
         self._pauses = Backoff(first=0.5)
         self._outage = False
         self.log = logging.getLogger("pyworkflow.worker")
@@ -54,14 +54,15 @@ class Outbox:
 
     def remaining(self) -> float:
         """Return the seconds until a postponed task is to be given back; infinity if there is none."""
-        due = min((at for at, _ in self._postponed), default=float("inf"))
+        due = min((at for at, *_ in self._postponed), default=float("inf"))
         return max(0.0, due - time.monotonic())
 
     def add(self, task: Task, outcome: ActivityOutcome | DecisionOutcome) -> None:
         """Take the outcome of a task."""
         if isinstance(outcome, Postponed):
             self.log.warning("%s is done again later: %s", _name(task), outcome.reason)
-            self._postponed.append((time.monotonic() + self._pauses.pause(), task))
+            due = time.monotonic() + self._pauses.pause()
+            self._postponed.append((due, task, outcome.begun))
         elif outcome is not None:
             self._completions.append(Completion(task, outcome))
         elif isinstance(task, ActivityTask):
@@ -166,18 +167,19 @@ class Outbox:
     def _return_tasks(self) -> None:
         """Hand off, and give back what was postponed for long enough."""
         now = time.monotonic()
-        due = [task for at, task in self._postponed if at <= now]
+        due = [postponed for postponed in self._postponed if postponed[0] <= now]
         try:
             if self._handed_off:
                 self._keeper.hand_off(self._handed_off)
-            if due:
-                self._keeper.give_back(due)
+            for begun in (True, False):
+                if tasks := [task for _, task, has_begun in due if has_begun is begun]:
+                    self._keeper.give_back(tasks, unseen=not begun)
         except BackendUnavailableError:
             raise
         except Exception:  # their leases end by themselves
             self.log.exception("%d tasks cannot be returned", len(self._handed_off) + len(due))
         self._handed_off = []
-        self._postponed = [(at, task) for at, task in self._postponed if at > now]
+        self._postponed = [postponed for postponed in self._postponed if postponed[0] > now]
 
 
 def is_passing(error: Exception) -> bool:

@@ -284,7 +284,7 @@ class Worker:
         except Exception as error:  # no thread can be started, for example
             log.exception("%d activities cannot be begun", len(activities))
             for task in activities:
-                self._take(task, Postponed(describe(error).line))
+                self._take(task, Postponed(describe(error).line, begun=False))
 
     def _linger(self, pool: Pool) -> None:
         """Give activities that are over at once the time to be; have none of the others wait."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pyworkflow.activity import activity
+from pyworkflow.activity import activity, current_activity
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.decision import CompleteProcess, ScheduleActivity
 from pyworkflow.manager import Manager
 from pyworkflow.process import Process
 from pyworkflow.result import ProcessCompleted
-from pyworkflow.worker import Worker, async_pool
+from pyworkflow.worker import DecisionWorker, Worker, async_pool
 from pyworkflow.workflow import Decidable, DefaultWorkflow
 from tests.integration.test_workers import working
 
@@ -183,3 +183,36 @@ def test_while_the_event_loop_is_blocked_other_workers_get_its_coroutines(
         assert of.wait_for_process(blocking, 60).result == ProcessCompleted("unblocked")
         last = of.start_process(Process(Blocks, input=["add_one_later", 2]))
         assert of.wait_for_process(last, 60).result == ProcessCompleted(3)
+
+
+def test_what_a_blocked_event_loop_has_not_begun_counts_as_not_begun() -> None:
+    attempts: list[int] = []
+    began, release = threading.Event(), threading.Event()
+
+    @activity
+    async def block() -> None:
+        began.set()
+        release.wait(60)
+
+    @activity(at_most_once=True)
+    async def once() -> str:
+        attempts.append(current_activity().task.attempt)
+        return "done"
+
+    class Blocks(Calls):
+        activities = (block, once)  # type: ignore[assignment]
+
+    of = Manager(MemoryBackend(), [Blocks])
+    ids = [of.start_process(Process(Blocks, input=["block", None]))]
+    ids += [of.start_process(Process(Blocks, input=["once", None])) for _ in range(3)]
+    while DecisionWorker(of).step():
+        pass
+    # All four are claimed together.
+    with working(of, pool="asyncio", concurrency=4):
+        assert began.wait(60)
+        with working(of, pool="asyncio", identity="other"):
+            results = [of.wait_for_process(process_id, 60).result for process_id in ids[1:]]
+        release.set()
+
+    assert results == [ProcessCompleted("done")] * 3
+    assert len(attempts) == 3

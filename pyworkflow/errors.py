@@ -16,6 +16,7 @@
     ├── StaleTaskError                the lease of a task ended, or the task was completed before
     │   ├── StaleActivityTaskError    (also an UnknownActivityError)
     │   └── StaleDecisionTaskError    (also an UnknownDecisionError)
+    ├── StaleCursorError              a cursor of events that the store does not hold: a backup was restored, or it is another store
     ├── ProcessAlreadyExistsError
     ├── ProcessClosedError
     ├── UnreadableProcessError        what is stored of a process is damaged, or was written by a newer pyworkflow
@@ -149,6 +150,13 @@ class StaleDecisionTaskError(StaleTaskError, UnknownDecisionError):
     """The lease of a decision task has ended, or the task was completed before."""
 
     kind = "decision task"
+
+
+class StaleCursorError(PyworkflowError):
+    """The events that a cursor stands for are not in the store: a backup was restored, or it is another store.
+
+    Who followed the feed has heard of events that never happened, and would miss some that did.
+    """
 
 
 class ProcessAlreadyExistsError(PyworkflowError):

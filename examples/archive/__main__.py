@@ -40,7 +40,7 @@ def spawn(url: str, name: str) -> "subprocess.Popen[bytes]":
 
 def finished(manager: Manager) -> int:
     """Return how many activities have ended."""
-    return sum(isinstance(e.event, ActivityEvent) for e in manager.backend.feed(0, 10**9))
+    return sum(isinstance(e.event, ActivityEvent) for e in manager.backend.feed(limit=10**9))
 
 
 def work(manager: Manager, url: str, process_id: str, workers: int, kill: bool) -> Process:
@@ -100,7 +100,7 @@ def main() -> int:
         print(f"error: {process.result}", file=sys.stderr)
         return 1
     files = process.result.result
-    own = [e for e in manager.backend.feed(0, 10**9) if e.process_id.startswith(process_id)]
+    own = [e for e in manager.backend.feed(limit=10**9) if e.process_id.startswith(process_id)]
     print(*timeline(own), sep="\n")
     wrong = damaged(files) + forgotten(source, files) + [str(v) for v in manager.backend.check()]
     print(*wrong, sep="\n", end="\n" if wrong else "")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
     DEFAULT_CATEGORY,
+    FEED_START,
     MOST_COUNTED,
     Completion,
     Definition,
@@ -36,6 +37,7 @@ from pyworkflow.task import ActivityTask, DecisionTask
 
 __all__ = [
     "DEFAULT_CATEGORY",
+    "FEED_START",
     "MOST_COUNTED",
     "Backend",
     "Capability",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime as DateTime
 from threading import Lock
 
-from pyworkflow.backend.exchange import FailedDecision, FeedEntry
+from pyworkflow.backend.exchange import FEED_START, FailedDecision, FeedEntry
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
 from pyworkflow.event import (
@@ -43,7 +43,7 @@ def _entry(
     run = 1 if process is None else process.run
     workflow = "" if process is None else process.workflow
     parent = None if process is None else process.parent
-    return FeedEntry(0, str(process_id), run, workflow, seq, event, parent), process
+    return FeedEntry(FEED_START, str(process_id), run, workflow, seq, event, parent), process
 
 
 def started(process: Process, process_id: str) -> Told:

@@ -96,11 +96,15 @@ class Turn(Struct, frozen=True):
     suspects: bool = False
 
 
+FEED_START = "0"
+"""The cursor before the first entry of any feed."""
+
+
 class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):
     """One event in the feed of all processes.
 
     Attributes:
-        cursor: Its place: entries of one transition share it, later ones have a larger one. Opaque otherwise.
+        cursor: What to read on from, as opaque text. Entries of one transition share it.
         process_id: The process it happened to.
         run: The run of that id.
         workflow: The workflow of the process.
@@ -109,7 +113,7 @@ class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):
         parent: The id of the process's parent, if it has one.
     """
 
-    cursor: int
+    cursor: str
     process_id: str
     run: int
     workflow: str

@@ -7,7 +7,8 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from pyworkflow.backend.base import Backend, FeedEntry
+from pyworkflow.backend.base import FEED_START, Backend, FeedEntry
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
 
@@ -17,11 +18,11 @@ log = logging.getLogger("pyworkflow.blinker")
 class Cursor(Protocol):
     """Keeps the place in the feed."""
 
-    def load(self) -> int:
-        """Return the cursor that was saved last, 0 if none was."""
+    def load(self) -> str:
+        """Return the cursor that was saved last, `FEED_START` if none was."""
         ...
 
-    def save(self, cursor: int) -> None:
+    def save(self, cursor: str) -> None:
         """Keep a cursor."""
         ...
 
@@ -36,28 +37,28 @@ class CursorFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def load(self) -> int:
-        """Return the cursor that was saved last, 0 if none was.
+    def load(self) -> str:
+        """Return the cursor that was saved last, `FEED_START` if none was.
 
         Raises:
             InvalidRequestError: The file holds something else.
         """
         try:
             text = self.path.read_text(encoding="ascii")
+            place_of(text)
         except FileNotFoundError:
-            return 0
-        try:
-            return int(text)
+            return FEED_START
         except ValueError:
             raise InvalidRequestError(
-                f"cursor file {str(self.path)!r}", "holds no number"
+                f"cursor file {str(self.path)!r}", "holds no cursor: remove it to begin anew"
             ) from None
+        return text
 
-    def save(self, cursor: int) -> None:
+    def save(self, cursor: str) -> None:
         """Keep a cursor."""
         beside = self.path.with_name(f"{self.path.name}.new")
         with beside.open("w", encoding="ascii") as file:
-            file.write(str(cursor))
+            file.write(cursor)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.path)
@@ -89,6 +90,9 @@ class Listener:
 
         Args:
             wait: Seconds to wait for something new at most.
+
+        Raises:
+            StaleCursorError: As `run` does.
         """
         entries = self._backend.feed(self._at, wait=wait)
         self._pass_on(entries)
@@ -102,6 +106,8 @@ class Listener:
 
         Raises:
             BackendUnavailableError: The backend has been closed. While it cannot be reached, it is tried again.
+            StaleCursorError: A backup was restored: the subscribers have heard of events that never happened. Repair what they keep, save
+                the cursor from which to go on, and make a new listener.
         """
         backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         while not self._stopped.is_set():
@@ -117,7 +123,7 @@ class Listener:
                 self._pass_on(entries)
                 backoff.succeed()
             except Exception:
-                log.exception("events after cursor %d are passed on again", self._at)
+                log.exception("events after cursor %s are passed on again", self._at)
                 self._stopped.wait(backoff.pause())
 
     def _pass_on(self, entries: list[FeedEntry]) -> None:

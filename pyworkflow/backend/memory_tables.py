@@ -53,7 +53,8 @@ class Tables:
         self.signals: dict[int, set[str]] = {}
         self.batches: dict[int, list[FeedBatch]] = {}
         self.feed: list[FeedBatch] = []
-        self.cursor = 0
+        self.place = 0
+        self.purged = 0
         self.polled: dict[tuple[str, str, str], tuple[int, Names]] = {}
         self.ready: dict[Queue, dict[str, list[Entry]]] = defaultdict(dict)
         self.deadlines = Deadlines(self.alive)

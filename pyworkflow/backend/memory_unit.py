@@ -49,9 +49,9 @@ class MemoryUnit(StoredUnit):
             if process.status != OPEN:
                 tables.open.pop(process.key, None)
                 tables.deadlines.forget(process)
-            tables.cursor += 1
+            tables.place += 1
             entry = FeedBatch(
-                tables.cursor,
+                tables.place,
                 process.id,
                 process.run,
                 process.workflow,
@@ -263,13 +263,16 @@ class MemoryUnit(StoredUnit):
         decision = self.tables.decisions.get(key)
         return decision is not None and decision.state == PARKED
 
-    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
+    def feed(self, after: int, limit: int) -> list[FeedBatch]:
         feed = self.tables.feed
-        start = bisect_right(feed, cursor, key=lambda batch: batch.cursor)
+        start = bisect_right(feed, after, key=lambda batch: batch.place)
         return feed[start : start + limit]
 
-    def feed_end(self) -> int:
-        return self.tables.cursor
+    def feed_end(self) -> FeedBatch | None:
+        return self.tables.feed[-1] if self.tables.feed else None
+
+    def feed_purged(self) -> int:
+        return self.tables.purged
 
     def queues(self, since: int) -> list[Queue]:
         depths = [
@@ -321,9 +324,10 @@ class MemoryUnit(StoredUnit):
             tables.runs[row.id].remove(row.key)
             if not tables.runs[row.id]:
                 del tables.runs[row.id]
-        removed = {batch.cursor for row in gone for batch in tables.batches.pop(row.key)}
+        removed = {batch.place for row in gone for batch in tables.batches.pop(row.key)}
         if removed:
-            tables.feed = [batch for batch in tables.feed if batch.cursor not in removed]
+            tables.feed = [batch for batch in tables.feed if batch.place not in removed]
+            tables.purged = max(tables.purged, *removed)
         return len(gone)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime as DateTime
 from types import TracebackType
 from typing import Self
 
-from pyworkflow.backend.exchange import FeedEntry, Poller, Queue
+from pyworkflow.backend.exchange import FEED_START, FeedEntry, Poller, Queue
 from pyworkflow.errors import UnsupportedByBackendError
 from pyworkflow.ledger.checks.record import Violation
 
@@ -17,18 +17,21 @@ class Observable:
 
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+    def feed(self, cursor: str = FEED_START, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         """Return the events of all processes after a cursor, in the order of their recording.
 
         Args:
-            cursor: The cursor of the last entry that was handled; 0 for the beginning, -1 for the end.
+            cursor: The cursor of the last entry that was handled; `FEED_START` for the beginning, `feed_end` for what comes now.
             limit: How many entries at most, more or less: the events of one transition stay together.
             wait: Seconds to wait for entries at most, if there are none at once.
+
+        Raises:
+            StaleCursorError: The store does not hold the events that the cursor stands for: a backup was restored, or it is another store.
         """
         raise self._unsupported("feed")
 
-    def feed_end(self) -> int:
-        """Return the cursor of the newest entry of the feed, 0 if there is none."""
+    def feed_end(self) -> str:
+        """Return the cursor of the newest entry of the feed, `FEED_START` if there is none."""
         raise self._unsupported("feed_end")
 
     def queues(self) -> list[Queue]:

@@ -18,6 +18,7 @@ from pyworkflow.backend.base import (
     RegisteredActivity,
     RegisteredWorkflow,
 )
+from pyworkflow.backend.cursors import batches_after, cursor_of
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
 from pyworkflow.codec import Json, decode, reader
@@ -186,12 +187,17 @@ def definition(row: DefinitionRow) -> Definition:
     return Definition(row.revision, row.kind, row.name, decode(row.body), to_datetime(row.defined))
 
 
-def feed_after(unit: StoredUnit, cursor: int, limit: int) -> list[FeedEntry]:
-    """Return the next entries after a cursor that can be read."""
-    while batches := unit.feed(cursor, limit):
+def feed_after(unit: StoredUnit, cursor: str, limit: int) -> list[FeedEntry]:
+    """Return the next entries after a cursor that can be read.
+
+    Raises:
+        StaleCursorError: The store does not hold the events that the cursor stands for.
+    """
+    batches = batches_after(unit, cursor, limit)
+    while batches:
         if entries := feed_entries(batches, limit):
             return entries
-        cursor = batches[-1].cursor
+        batches = unit.feed(batches[-1].place, limit)
     return []
 
 
@@ -217,9 +223,10 @@ def feed_entries(batches: list[FeedBatch], limit: int) -> list[FeedEntry]:
             continue
         if entries and len(entries) + len(events) > limit:
             break
+        cursor = cursor_of(batch)
         entries.extend(
             FeedEntry(
-                batch.cursor,
+                cursor,
                 batch.process_id,
                 batch.run,
                 batch.workflow,

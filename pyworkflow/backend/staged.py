@@ -178,11 +178,11 @@ class StagedUnit(StoredUnit):
         return list(ready.values())
 
 
-def fed(batch: Batch, cursor: int = 0) -> FeedBatch:
+def fed(batch: Batch, place: int = 0) -> FeedBatch:
     """Return events of a transaction as they are in the feed."""
     process = batch.process
     return FeedBatch(
-        cursor,
+        place,
         process.id,
         process.run,
         process.workflow,

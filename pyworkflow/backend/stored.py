@@ -12,6 +12,7 @@ from datetime import datetime as DateTime
 from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
+    FEED_START,
     Capability,
     FeedEntry,
     Pending,
@@ -21,6 +22,7 @@ from pyworkflow.backend.base import (
     RegisteredWorkflow,
     Reuse,
 )
+from pyworkflow.backend.cursors import cursor_of
 from pyworkflow.backend.defining import Defining
 from pyworkflow.backend.reading import (
     describe_pending,
@@ -257,14 +259,14 @@ class StoredBackend(Turns, Defining):
 
     # -- looking on ----------------------------------------------------------------------------------------------------------------
 
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+    def feed(self, cursor: str = FEED_START, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         """Return the events of all processes after a cursor."""
-        since = self.feed_end() if cursor == -1 else cursor
-        return self._wait_for(lambda unit: feed_after(unit, since, limit), wait)
+        return self._wait_for(lambda unit: feed_after(unit, cursor, limit), wait)
 
-    def feed_end(self) -> int:
+    def feed_end(self) -> str:
         """Return the cursor of the newest entry of the feed."""
-        return self._read(lambda unit: unit.feed_end())
+        batch = self._read(lambda unit: unit.feed_end())
+        return FEED_START if batch is None else cursor_of(batch)
 
     def queues(self) -> list[Queue]:
         """Return the state of every queue that has tasks or pollers."""

@@ -21,9 +21,9 @@ class UncountedEventsError(Exception):
 
 
 class FeedBatch(Struct, frozen=True, gc=False):
-    """One batch of events in the feed, as `FeedEntry`."""
+    """One batch of events in the feed, as `FeedEntry`; later ones have a larger place."""
 
-    cursor: int
+    place: int
     process_id: str
     run: int
     workflow: str
@@ -116,12 +116,16 @@ class StoredUnit(Unit):
         """Return runs in the order of their keys, those after a key; or the newest first, those before a key."""
 
     @abstractmethod
-    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
-        """Return batches after a cursor, at most as many as the limit."""
+    def feed(self, after: int, limit: int) -> list[FeedBatch]:
+        """Return batches after a place, at most as many as the limit."""
 
     @abstractmethod
-    def feed_end(self) -> int:
-        """Return the newest cursor, 0 if there is none."""
+    def feed_end(self) -> FeedBatch | None:
+        """Return the newest batch, None if there is none."""
+
+    @abstractmethod
+    def feed_purged(self) -> int:
+        """Return the place up to which batches may be missing: a purge has removed some."""
 
     @abstractmethod
     def queues(self, since: int) -> list[Queue]:

@@ -5,6 +5,7 @@ from datetime import datetime as DateTime
 
 from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
+    FEED_START,
     Backend,
     Completion,
     Definition,
@@ -187,10 +188,10 @@ class Wrapper(Backend):
     def wake(self) -> None:
         self.backend.wake()
 
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+    def feed(self, cursor: str = FEED_START, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         return self.backend.feed(cursor, limit, wait)
 
-    def feed_end(self) -> int:
+    def feed_end(self) -> str:
         return self.backend.feed_end()
 
     def queues(self) -> list[Queue]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pyworkflow.backend.base import FeedEntry
+from pyworkflow.backend.base import FEED_START, FeedEntry
 from pyworkflow.backoff import ride_out
 from pyworkflow.cli.common import json_option, opened, process_argument, report_outage
 from pyworkflow.cli.help import Command
@@ -87,12 +87,12 @@ def _process(backend: Any, process_id: str) -> Process:
     return process
 
 
-def _feed(backend: Any, cursor: int) -> list[FeedEntry]:
+def _feed(backend: Any, cursor: str) -> list[FeedEntry]:
     entries: list[FeedEntry] = ride_out(lambda: backend.feed(cursor, wait=WAIT), report_outage)
     return entries
 
 
-def _next_news(backend: Any, cursor: int, process: Process) -> int:
+def _next_news(backend: Any, cursor: str, process: Process) -> str:
     """Wait until the feed tells of a run; return the cursor up to which it was read."""
     while True:
         entries = _feed(backend, cursor)
@@ -114,7 +114,7 @@ def watch(context: click.Context, from_start: bool, limit: int | None, as_json: 
     """Print the events of all processes as they are recorded, also by other programs."""
     seen = 0
     with opened(context) as backend:
-        cursor = 0 if from_start else backend.feed_end()
+        cursor = FEED_START if from_start else backend.feed_end()
         while limit is None or seen < limit:
             entries = _feed(backend, cursor)
             for entry in entries[: None if limit is None else limit - seen]:

@@ -9,7 +9,7 @@ from pyworkflow.backend.base import Backend, FeedEntry
 from pyworkflow.backend.listener import Listener
 from pyworkflow.engine.decider import EngineWorkflow
 from pyworkflow.engine.pool import Begin, LoopPool, post
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendUnavailableError, StaleCursorError
 from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask
@@ -28,10 +28,10 @@ class _End:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def load(self) -> int:
+    def load(self) -> str:
         return self._backend.feed_end()
 
-    def save(self, cursor: int) -> None:
+    def save(self, cursor: str) -> None:
         pass
 
 
@@ -103,7 +103,7 @@ class Threads:
     def _run(self, run: Callable[[], None]) -> None:
         try:
             run()
-        except BackendUnavailableError as error:
+        except (BackendUnavailableError, StaleCursorError) as error:
             if not self.stopping:
                 log.error("an engine has lost its backend: %s", error)
         except Exception:

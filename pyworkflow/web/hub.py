@@ -7,8 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
-from pyworkflow.backend.base import Backend, FeedEntry
-from pyworkflow.errors import PyworkflowError
+from msgspec import Struct
+
+from pyworkflow.backend.base import FEED_START, Backend, FeedEntry
+from pyworkflow.backend.cursors import place_of
+from pyworkflow.errors import PyworkflowError, StaleCursorError
 from pyworkflow.web.pool import BUSY, Pool
 from pyworkflow.web.problems import Problem
 
@@ -19,6 +22,16 @@ LOOK = 1.0
 MOST_KEPT = 5_000
 """Entries kept for a listener that is slow; after more, it reads the feed itself."""
 PAGE = 500
+
+
+class Reset(Struct, frozen=True):
+    """What a listener heard is no longer what the store holds: a backup was restored.
+
+    Attributes:
+        cursor: From here on it hears everything again.
+    """
+
+    cursor: str
 
 
 class Listener:
@@ -34,6 +47,7 @@ class Listener:
         self.news = asyncio.Event()
         self.kept: deque[FeedEntry] = deque()
         self.missed = False
+        self.reset: Reset | None = None
         self.ended = False
 
     def wants(self, entry: FeedEntry) -> bool:
@@ -46,6 +60,13 @@ class Listener:
         if len(self.kept) > MOST_KEPT:
             self.kept.clear()
             self.missed = True
+        self.news.set()
+
+    def start_over(self, reset: Reset) -> None:
+        """Forget the entries of a store that was restored."""
+        self.kept.clear()
+        self.missed = False
+        self.reset = reset
         self.news.set()
 
     def end(self) -> None:
@@ -75,7 +96,7 @@ class Hub:
         self._lock = Lock()
         self._stop = Event()
         self._thread: Thread | None = None
-        self._cursor = 0
+        self._cursor = FEED_START
 
     @property
     def listening(self) -> int:
@@ -107,7 +128,12 @@ class Hub:
     def _follow(self) -> None:
         while not self._stop.is_set():
             try:
-                entries = self._backend.feed(self._cursor, PAGE, LOOK)
+                try:
+                    entries = self._backend.feed(self._cursor, PAGE, LOOK)
+                except StaleCursorError as error:
+                    logger.warning("all streams start over: %s", error)
+                    self._start_over(self._backend.feed_end())
+                    continue
             except PyworkflowError as error:
                 if self._backend.closed:
                     return
@@ -126,6 +152,12 @@ class Hub:
             wanted = [entry for entry in entries if listener.wants(entry)]
             if wanted:
                 _call(listener, listener.tell, wanted)
+
+    def _start_over(self, cursor: str) -> None:
+        with self._lock:
+            self._cursor = cursor
+            for listener in self._listeners:
+                _call(listener, listener.start_over, Reset(cursor))
 
     # -- listening -----------------------------------------------------------------------------------------------------------------
 
@@ -146,7 +178,7 @@ class Hub:
             with self._lock:
                 self._free += 1
 
-    def listen(self, process_id: str | None = None) -> tuple[Listener, int]:
+    def listen(self, process_id: str | None = None) -> tuple[Listener, str]:
         """Return a listener, and the cursor after which it hears everything; `start` comes first."""
         listener = Listener(process_id)
         with self._lock:
@@ -161,9 +193,11 @@ class Hub:
             self._listeners.discard(listener)
 
     async def entries(
-        self, since: int | None, process_id: str | None, quiet: float
-    ) -> AsyncGenerator[list[FeedEntry]]:
+        self, since: str | None, process_id: str | None, quiet: float
+    ) -> AsyncGenerator[list[FeedEntry] | Reset]:
         """Yield the entries after a cursor, nothing left out; an empty list once it listens, and after so many quiet seconds.
+
+        A `Reset` comes where the store does not hold the events that the listener has heard: it goes on with what is recorded from then on.
 
         Args:
             since: The cursor; None for what is recorded from now on.
@@ -172,24 +206,31 @@ class Hub:
         """
         await self._pool.run(self.start)
         listener, live = self.listen(process_id)
-        # A cursor from beyond the end is of another store: what it would skip is never skipped.
-        cursor = live if since is None else min(since, live)
+        cursor = live if since is None else since
+        listener.missed = since is not None
         try:
             yield []
             while not listener.ended:
-                if cursor < live or listener.missed:
+                if listener.reset is not None:
+                    reset, listener.reset = listener.reset, None
+                    cursor = reset.cursor
+                    yield reset
+                elif listener.missed:
                     listener.missed = False
-                    async for page in self._past(cursor):
-                        cursor = page[-1].cursor
-                        if wanted := [entry for entry in page if listener.wants(entry)]:
-                            yield wanted
-                    live = cursor
+                    try:
+                        async for page in self._past(cursor):
+                            cursor = page[-1].cursor
+                            if wanted := [entry for entry in page if listener.wants(entry)]:
+                                yield wanted
+                    except StaleCursorError:
+                        listener.start_over(Reset(await self._pool.run(self._backend.feed_end)))
                 elif listener.kept:
-                    told = [entry for entry in listener.kept if entry.cursor > cursor]
+                    place = place_of(cursor)
+                    entries = [e for e in listener.kept if place_of(e.cursor) > place]
                     listener.kept.clear()
-                    if told:
-                        cursor = live = told[-1].cursor
-                        yield told
+                    if entries:
+                        cursor = entries[-1].cursor
+                        yield entries
                 else:
                     listener.news.clear()
                     try:
@@ -199,7 +240,7 @@ class Hub:
         finally:
             self.leave(listener)
 
-    async def _past(self, cursor: int) -> AsyncIterator[list[FeedEntry]]:
+    async def _past(self, cursor: str) -> AsyncIterator[list[FeedEntry]]:
         while page := await self._pool.run(self._backend.feed, cursor, PAGE):
             yield page
             cursor = page[-1].cursor

@@ -13,6 +13,7 @@ from pyworkflow.errors import (
     ProcessAlreadyExistsError,
     ProcessClosedError,
     PyworkflowError,
+    StaleCursorError,
     StaleTaskError,
     TimedOutError,
     UnknownResourceError,
@@ -21,6 +22,7 @@ from pyworkflow.errors import (
 from pyworkflow.services.errors import CallbackError, DefinitionConflictError, FieldError
 
 STATUSES: list[tuple[type[PyworkflowError], int]] = [
+    (StaleCursorError, 409),
     (StaleTaskError, 409),
     (ProcessAlreadyExistsError, 409),
     (ProcessClosedError, 409),

@@ -9,9 +9,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pyworkflow.backend.base import FeedEntry
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.codec import encode
+from pyworkflow.errors import InvalidRequestError
 from pyworkflow.web.endpoint import Call
 from pyworkflow.web.guard import bearer
+from pyworkflow.web.hub import Reset
 from pyworkflow.web.problems import Problem
 from pyworkflow.web.shapes import entry_record
 from pyworkflow.web.tokens import Scope as Allowed
@@ -26,7 +29,7 @@ class StreamQuery(Struct, forbid_unknown_fields=True):
     """Which events; ``since`` is a cursor, 0 for the beginning, and the end if left out."""
 
     process: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    since: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    since: Annotated[str, Meta(max_length=40)] | None = None
     brief: bool = False
 
 
@@ -45,11 +48,14 @@ class _Stream(StreamingResponse):
 async def stream(call: Call) -> Response:
     """Answer with the feed."""
     query: StreamQuery = call.query
-    since = query.since
+    since, name = query.since, "since"
     if (last := call.request.headers.get(RESUME)) is not None:
-        if not last.isascii() or not last.isdigit() or len(last) > 18:
-            raise Problem(422, "must be the id of an event", RESUME)
-        since = int(last)
+        since, name = last, RESUME
+    if since is not None:
+        try:
+            place_of(since)
+        except InvalidRequestError as error:
+            raise Problem(422, "must be the id of an event", name) from error
     if call.request.method == "HEAD":
         return Response(media_type=MEDIA_TYPE)
     place = ExitStack()
@@ -57,7 +63,7 @@ async def stream(call: Call) -> Response:
     return _Stream(_texts(_while_allowed(call, since), query.brief), place)
 
 
-async def _while_allowed(call: Call, since: int | None) -> AsyncGenerator[list[FeedEntry]]:
+async def _while_allowed(call: Call, since: str | None) -> AsyncGenerator[list[FeedEntry] | Reset]:
     """Yield entries as long as the token with which the stream began is accepted."""
     query: StreamQuery = call.query
     async with aclosing(call.site.hub.entries(since, query.process, QUIET)) as pages:
@@ -68,11 +74,16 @@ async def _while_allowed(call: Call, since: int | None) -> AsyncGenerator[list[F
             yield entries
 
 
-async def _texts(pages: AsyncGenerator[list[FeedEntry]], brief: bool) -> AsyncGenerator[bytes]:
+async def _texts(
+    pages: AsyncGenerator[list[FeedEntry] | Reset], brief: bool
+) -> AsyncGenerator[bytes]:
     # A client takes the stream for open when the first bytes come: from then on it misses nothing.
     nothing = b"retry: 2000\n\n"
     async with aclosing(pages):
         async for entries in pages:
+            if isinstance(entries, Reset):
+                yield f"id: {entries.cursor}\nevent: reset\ndata: {{}}\n\n".encode()
+                continue
             texts = (
                 _text(
                     entry,

@@ -4,7 +4,8 @@ import json
 import signal
 from typing import Any
 
-from pyworkflow.backend.base import FeedEntry
+from pyworkflow.backend.base import FEED_START, FeedEntry
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.cli.events import followed
 from pyworkflow.decision import ContinueProcess
@@ -59,11 +60,11 @@ class Scripted(MemoryBackend):
         super().__init__()
         self.script: list[Any] = []
         self.waits: list[float] = []
-        self.cursors: list[int] = []
+        self.cursors: list[str] = []
         self.reads = 0
         self.after_reading: Any = None
 
-    def feed(self, cursor: int = 0, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
+    def feed(self, cursor: str = FEED_START, limit: int = 1000, wait: float = 0) -> list[FeedEntry]:
         self.waits.append(wait)
         self.cursors.append(cursor)
         self.script.pop(0)()
@@ -102,7 +103,7 @@ def test_a_follower_sleeps_at_the_feed_and_reads_only_what_is_new_of_its_process
     ]
     assert len(backend.waits) == 4
     assert all(wait > 1 for wait in backend.waits)
-    assert backend.cursors == sorted(backend.cursors)
+    assert backend.cursors == sorted(backend.cursors, key=place_of)
     assert len(set(backend.cursors)) == 3  # The second wait brought nothing.
     assert backend.reads == 4
     backend.script = []

@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
-from pyworkflow.backend.base import Backend, Poll, Turn
+from pyworkflow.backend.base import FEED_START, Backend, Poll, Turn
 from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import CompleteProcess, ScheduleActivity, Timer
@@ -349,7 +349,7 @@ def test_a_feed_goes_on_past_what_cannot_be_read(store: Store) -> None:
         entries = backend.feed(limit=1)
         assert [entry.process_id for entry in entries] == ["innocent-0"]
         heard: list[str] = []
-        cursor = 0
+        cursor = FEED_START
         while found := backend.feed(cursor, limit=1):
             heard += [entry.process_id for entry in found]
             cursor = found[-1].cursor

@@ -43,7 +43,7 @@ class Moody(MemoryBackend):
             raise UnknownResourceError("feed")
         return super().feed(*args, **more)
 
-    def feed_end(self) -> int:
+    def feed_end(self) -> str:
         self._fail("feed_end")
         return super().feed_end()
 

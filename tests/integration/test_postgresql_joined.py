@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pyworkflow.backend.base import Backend, Reuse
+from pyworkflow.backend.base import FEED_START, Backend, Reuse
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.backend.postgresql import PostgreSQLBackend
 from pyworkflow.backend.postgresql.session import statements
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError
@@ -52,14 +53,14 @@ class Follower:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._cursor = 0
+        self._cursor = FEED_START
         self.seqs: dict[str, int] = defaultdict(int)
         self.names: list[str] = []
 
     def follow(self) -> None:
         while entries := self._backend.feed(self._cursor, limit=2):
             for entry in entries:
-                assert entry.cursor >= self._cursor
+                assert place_of(entry.cursor) >= place_of(self._cursor)
                 self._cursor = entry.cursor
                 self.seqs[entry.process_id] += 1
                 assert entry.seq == self.seqs[entry.process_id]

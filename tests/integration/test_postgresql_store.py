@@ -13,7 +13,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from pyworkflow.backend import connect
-from pyworkflow.backend.base import Completion, Poll
+from pyworkflow.backend.base import FEED_START, Completion, Poll
 from pyworkflow.backend.postgresql import PostgreSQLBackend, connections, session
 from pyworkflow.backend.postgresql.address import parse_url
 from pyworkflow.backend.postgresql.news import Notice
@@ -541,7 +541,7 @@ def test_a_feed_that_is_followed_during_many_commits_has_each_event_once(
 
     def follow() -> list[tuple[str, int]]:
         seen: list[tuple[str, int]] = []
-        cursor = 0
+        cursor = FEED_START
         while True:
             last = done.is_set()
             entries = backends[0].feed(cursor, limit=7)

@@ -127,7 +127,7 @@ def test_processes_go_on_when_the_worker_that_keeps_their_code_is_killed(tmp_pat
             while all(len(of.history(i)) < 60 for i in ids if of.process_by_id(i).is_open):
                 if not any(of.process_by_id(i).is_open for i in ids):
                     break
-                of.backend.feed(-1, wait=0.05)
+                of.backend.feed(of.backend.feed_end(), wait=0.05)
             first = workers.pop(0)
             os.kill(first.pid, signal.SIGKILL)
             first.wait()

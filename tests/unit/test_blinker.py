@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from blinker import Signal as BlinkerSignal
 
+from pyworkflow.backend.base import FEED_START
 from pyworkflow.backend.blinker import BlinkerBackend
 from pyworkflow.backend.listener import CursorFile, Listener
 from pyworkflow.backend.memory import MemoryBackend
@@ -213,7 +214,7 @@ def test_a_purged_stretch_of_the_feed_does_not_hold_a_listener_up(clock: FakeClo
     others.start_process(Process("w", id="last"))
     assert others.purge(closed) == 10
 
-    [entry] = others.feed(0, limit=5)
+    [entry] = others.feed(limit=5)
 
     assert entry.process_id == "last"
     assert others.feed_end() == entry.cursor
@@ -235,10 +236,10 @@ def test_a_listener_goes_on_when_the_feed_can_be_read_again(clock: FakeClock) ->
     heard: list[Any] = []
 
     class Memory:
-        def load(self) -> int:
-            return 0
+        def load(self) -> str:
+            return FEED_START
 
-        def save(self, cursor: int) -> None:
+        def save(self, cursor: str) -> None:
             listener.stop()
 
     listener = Listener(others, heard.extend, Memory())
@@ -257,10 +258,10 @@ def test_a_listener_passes_on_again_what_was_not_taken(
     heard: list[Any] = []
 
     class Memory:
-        def load(self) -> int:
-            return 0
+        def load(self) -> str:
+            return FEED_START
 
-        def save(self, cursor: int) -> None:
+        def save(self, cursor: str) -> None:
             if len(heard) < 3:
                 raise OSError("the disk is full")
             listener.stop()

@@ -33,7 +33,7 @@ STREAMS = ("/api/events", "/live")
         ("since=x", "since"),
         ("since=-1", "since"),
         ("since=1.5", "since"),
-        (f"since={2**53 + 1}", "since"),
+        (f"since={10**20}", "since"),
         ("since=1&since=2", "since"),
         ("process=", "process"),
         (f"process={'x' * 257}", "process"),

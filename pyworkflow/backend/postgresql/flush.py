@@ -72,14 +72,14 @@ class Flush:
             return []
         place = next(i for i, call in enumerate(self._calls) if call[0] == "add_events")
         return [
-            structs.replace(batch, cursor=values[0])
+            structs.replace(batch, place=values[0])
             for batch, values in zip(self._batches, results[place], strict=True)
         ]
 
-    def numbered(self, cursors: Mapping[tuple[int, int], int]) -> list[FeedBatch]:
-        """Return the new events as they are in the feed, from the cursors by key and first number."""
+    def numbered(self, places: Mapping[tuple[int, int], int]) -> list[FeedBatch]:
+        """Return the new events as they are in the feed, from the places by key and first number."""
         return [
-            structs.replace(batch, cursor=cursors.get((key, batch.first_seq), 0))
+            structs.replace(batch, place=places.get((key, batch.first_seq), 0))
             for key, batch in zip(self.keys, self._batches, strict=True)
         ]
 

@@ -178,15 +178,15 @@ class Looking(StagedUnit):
         )
         return [process_from(values) for values in found]
 
-    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
-        found = self.session.rows("feed", cursor=min(cursor, MOST), limit=limit)
-        return [
-            FeedBatch(cursor, process_id, run, workflow, parent, first_seq, body.encode())
-            for cursor, process_id, run, workflow, parent, first_seq, body in found
-        ]
+    def feed(self, after: int, limit: int) -> list[FeedBatch]:
+        return _batches(self.session.rows("feed", cursor=min(after, MOST), limit=limit))
 
-    def feed_end(self) -> int:
-        return int(self.session.rows("feed_end")[0][0])
+    def feed_end(self) -> FeedBatch | None:
+        batches = _batches(self.session.rows("feed_end"))
+        return batches[0] if batches else None
+
+    def feed_purged(self) -> int:
+        return int(self.session.rows("feed_purged")[0][0])
 
     def queues(self, since: int) -> list[Queue]:
         depths = self.session.rows("queue_depths", now=self.now, most=MOST_COUNTED)
@@ -264,6 +264,13 @@ class Looking(StagedUnit):
             ]
         )
         return len(keys)
+
+
+def _batches(rows: list[Values]) -> list[FeedBatch]:
+    return [
+        FeedBatch(place, process_id, run, workflow, parent, first_seq, body.encode())
+        for place, process_id, run, workflow, parent, first_seq, body in rows
+    ]
 
 
 def _by_key(found: list[Values], make: Callable[[Values], R], place: int = 0) -> dict[int, list[R]]:

@@ -263,10 +263,16 @@ where e.domain = %(domain)s and e.cursor > %(cursor)s
                   + (select value from {schema}.meta where name = 'transaction_offset')) << 20
 order by e.cursor limit %(limit)s;
 -- name: feed_end
-select coalesce(max(e.cursor), 0) from {schema}.event e
+select e.cursor, p.id, p.run, p.workflow, p.parent_id, e.first_seq, e.body
+from {schema}.event e join {schema}.process p on p.key = e.key
 where e.domain = %(domain)s
   and e.cursor < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-                  + (select value from {schema}.meta where name = 'transaction_offset')) << 20;
+                  + (select value from {schema}.meta where name = 'transaction_offset')) << 20
+order by e.cursor desc limit 1;
+-- name: feed_purged
+-- What a standby lacks may still arrive.
+select case when pg_is_in_recovery() then 9223372036854775807
+            else coalesce((select value from {schema}.meta where name = 'feed_purged_' || %(domain)s::integer), 0) end;
 
 -- name: get_decision
 select {decision} from {schema}.decision_task d where d.key = %(key)s;
@@ -589,7 +595,10 @@ order by p.closed limit %(limit)s for update skip locked;
 delete from {schema}.process_tag g using {schema}.process p
 where p.key = any(%(keys)s::bigint[]) and g.domain = p.domain and g.tag = any(p.tags) and g.key = p.key;
 -- name: purge_events
-delete from {schema}.event where key = any(%(keys)s::bigint[]);
+with removed as (delete from {schema}.event where key = any(%(keys)s::bigint[]) returning cursor)
+insert into {schema}.meta as m (name, value)
+select 'feed_purged_' || %(domain)s::integer, max(cursor) from removed having max(cursor) is not null
+on conflict (name) do update set value = greatest(m.value, excluded.value);
 -- name: purge_inputs
 delete from {schema}.process_input where key = any(%(keys)s::bigint[]);
 -- name: purge_signals

@@ -145,11 +145,16 @@ class Looking(StagedUnit):
         rows = (self.process(key) for (key,) in keys)
         return [row for row in rows if row is not None]
 
-    def feed(self, cursor: int, limit: int) -> list[FeedBatch]:
-        return [FeedBatch(*found) for found in self.rows("feed", (cursor, limit))]
+    def feed(self, after: int, limit: int) -> list[FeedBatch]:
+        return [FeedBatch(*values) for values in self.rows("feed", (after, limit))]
 
-    def feed_end(self) -> int:
-        return int(self.rows("feed_end")[0][0])
+    def feed_end(self) -> FeedBatch | None:
+        rows = self.rows("feed_end")
+        return FeedBatch(*rows[0]) if rows else None
+
+    def feed_purged(self) -> int:
+        rows = self.rows("get_meta", ("feed_purged",))
+        return int(rows[0][0]) if rows else 0
 
     def queues(self, since: int) -> list[Queue]:
         depths = self.rows("queue_depths", {"now": self.now, "most": MOST_COUNTED})
@@ -204,12 +209,16 @@ class Looking(StagedUnit):
         keys = [found[0] for found in self.rows("keys_closed_before", (before, limit))]
         self.kept = Kept()
         self.rows("forget_pollers", (self.now - DAY,))
+        purged = 0
         for key in keys:
             row = self.process(key)
             for tag in () if row is None else row.tags:
                 self.rows("purge_tags", (tag, key))
-            for name in ("purge_events", "purge_input", "purge_signals", "purge_process"):
+            purged = max(purged, *(place for (place,) in self.rows("purge_events", (key,))), 0)
+            for name in ("purge_input", "purge_signals", "purge_process"):
                 self.rows(name, (key,))
+        if purged > self.feed_purged():
+            self.rows("set_meta", ("feed_purged", purged))
         return len(keys)
 
 

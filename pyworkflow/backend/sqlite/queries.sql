@@ -159,7 +159,8 @@ select cursor, id, run, workflow, parent_id, first_seq, body
 from event join process on process.key = event.key
 where cursor > ? order by cursor limit ?;
 -- name: feed_end
-select coalesce(max(cursor), 0) from event;
+select cursor, id, run, workflow, parent_id, first_seq, body
+from event join process on process.key = event.key order by cursor desc limit 1;
 
 -- name: get_decision
 select key, name, category, ready, state, token, deadline, lease_limit, started_seq, pending, identity, reason, suspect, lost, waits
@@ -360,7 +361,7 @@ select count(*) from process;
 -- name: keys_closed_before
 select key from process where closed is not null and closed < ? order by closed limit ?;
 -- name: purge_events
-delete from event where key = ?;
+delete from event where key = ? returning cursor;
 -- name: purge_input
 delete from process_input where key = ?;
 -- name: purge_tags

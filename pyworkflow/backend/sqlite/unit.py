@@ -62,7 +62,7 @@ class SQLiteUnit(Looking):
         self.staged_decisions = Staged(self.kept.decisions)
         self.staged_activities = Staged(self.kept.activities)
         self._counters = self.kept.counters
-        self._last_cursor = 0
+        self._last_place = 0
         self._moved: dict[str, None] = {}
 
     def _one(self, name: str, values: Values, make: Callable[[Values], R]) -> R | None:
@@ -306,7 +306,7 @@ class SQLiteUnit(Looking):
             self.many("add_event", events)
         except apsw.ConstraintError as error:
             raise UncountedEventsError([key for key, *_ in events]) from error
-        self._last_cursor = self.connection.last_insert_rowid()
+        self._last_place = self.connection.last_insert_rowid()
         self._flush_processes()
         decisions, activities = self.staged_decisions, self.staged_activities
         self.many("drop_decision", [(key,) for key in decisions.dropped])
@@ -323,8 +323,8 @@ class SQLiteUnit(Looking):
         self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
 
     def recorded(self) -> list[FeedBatch]:
-        """Return the new events as they are in the feed, with the cursors that `flush` has given them."""
-        first = self._last_cursor - len(self.staged) + 1
+        """Return the new events as they are in the feed, with the places that `flush` has given them."""
+        first = self._last_place - len(self.staged) + 1
         return [fed(batch, first + place) for place, batch in enumerate(self.staged.values())]
 
     def _flush_processes(self) -> None:

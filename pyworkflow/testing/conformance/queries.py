@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from pyworkflow.backend.base import (
+    FEED_START,
     Backend,
     Capability,
     FeedEntry,
@@ -13,9 +14,15 @@ from pyworkflow.backend.base import (
     RegisteredActivity,
     RegisteredWorkflow,
 )
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.clock import to_datetime
 from pyworkflow.decision import CompleteProcess, ScheduleActivity, StartChildProcess, Timer
-from pyworkflow.errors import TimedOutError, UnknownProcessError
+from pyworkflow.errors import (
+    InvalidRequestError,
+    StaleCursorError,
+    TimedOutError,
+    UnknownProcessError,
+)
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityFailed
 from pyworkflow.retry import Retry
@@ -163,16 +170,49 @@ class Queries(Contract):
             self.decide(backend, Timer(60))
 
         entries: list[FeedEntry] = []
-        while more := backend.feed(entries[-1].cursor if entries else 0, limit=2):
+        while more := backend.feed(entries[-1].cursor if entries else FEED_START, limit=2):
             entries.extend(more)
 
-        assert [e.cursor for e in entries] == sorted(e.cursor for e in entries)
+        places = [place_of(entry.cursor) for entry in entries]
+        assert places == sorted(places)
         assert entries[-1].cursor == backend.feed_end()
         for number in range(3):
             own = [e for e in entries if e.process_id == f"p{number}"]
             assert [e.seq for e in own] == [1, 2, 3]
             assert [e.event for e in own] == backend.history(f"p{number}")
-        assert backend.feed(-1) == []
+        assert backend.feed(backend.feed_end()) == []
+
+    def test_a_cursor_of_another_store_is_refused(self, backend: Backend) -> None:
+        self.requires(backend, Capability.FEED)
+        self.start(backend, id="p0")
+        self.start(backend, id="p1")
+        place, _, checksum = backend.feed_end().partition("-")
+        other = f"{place}-{int(checksum, 16) ^ 1:08x}"
+
+        for cursor in (other, f"{int(place) + 1}-{checksum}"):
+            with pytest.raises(StaleCursorError, match=cursor):
+                backend.feed(cursor)
+        # A bare place is what older releases have kept.
+        assert backend.feed(place) == []
+        for cursor in ("", "-1", "x", f"{place}-", f"{place}-{checksum}0", "1" * 20):
+            with pytest.raises(InvalidRequestError, match="cursor"):
+                backend.feed(cursor)
+
+    def test_a_cursor_holds_when_its_entry_is_purged(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.FEED, Capability.PURGE, Capability.CLOCK)
+        self.start(backend, id="old")
+        backend.terminate_process("old")
+        cursor = backend.feed_end()
+        clock.advance(1)
+        self.start(backend, id="new")
+        clock.advance(1)
+
+        assert backend.purge(to_datetime(clock.now())) == 1
+
+        assert [entry.process_id for entry in backend.feed(cursor)] == ["new"]
+        assert [entry.process_id for entry in backend.feed()] == ["new"]
 
     def test_an_observer_hears_of_each_commit(self, backend: Backend) -> None:
         self.requires(backend, Capability.FEED)

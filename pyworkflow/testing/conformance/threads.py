@@ -8,7 +8,16 @@ from threading import Event as Flag
 
 import pytest
 
-from pyworkflow.backend.base import Backend, Capability, Completion, Pending, Poll, Queue
+from pyworkflow.backend.base import (
+    FEED_START,
+    Backend,
+    Capability,
+    Completion,
+    Pending,
+    Poll,
+    Queue,
+)
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.decision import CompleteProcess, Decision, ScheduleActivity, Timer
 from pyworkflow.errors import StaleTaskError, TimedOutError
 from pyworkflow.event import ActivityEvent, Event, TimerEvent
@@ -126,13 +135,13 @@ def _read_history(backend: Backend, finished: Flag) -> None:
 
 
 def _read_lists(backend: Backend, finished: Flag) -> None:
-    end = 0
+    end = FEED_START
     while not finished.is_set():
         processes, queues, feed_end = backend.processes(), backend.queues(), backend.feed_end()
         assert {process.status for process in processes} == {Status.OPEN}
         assert "steady" in {process.id for process in processes}
         assert all(isinstance(queue, Queue) for queue in queues)
-        assert feed_end >= end
+        assert place_of(feed_end) >= place_of(end)
         end = feed_end
 
 
@@ -150,11 +159,11 @@ def _wait(backend: Backend, finished: Flag) -> None:
 
 
 def _follow(backend: Backend, finished: Flag) -> None:
-    cursor = 0
+    cursor = FEED_START
     seqs: dict[tuple[str, int], int] = defaultdict(int)
     while not finished.is_set():
         for entry in backend.feed(cursor, limit=20, wait=0.01):
             key = (entry.process_id, entry.run)
-            assert entry.cursor >= cursor
+            assert place_of(entry.cursor) >= place_of(cursor)
             assert entry.seq == seqs[key] + 1
             cursor, seqs[key] = entry.cursor, entry.seq

@@ -11,6 +11,7 @@ from pyworkflow.backend.base import (
     RegisteredActivity,
     RegisteredWorkflow,
 )
+from pyworkflow.backend.cursors import place_of
 from pyworkflow.clock import SECOND, SystemClock, to_instant
 from pyworkflow.web.endpoint import Call, Endpoint, json_response
 from pyworkflow.web.meters import Family, Sample
@@ -93,8 +94,8 @@ def _families(backend: Backend) -> list[Family]:
         Family(
             "pyworkflow_feed_cursor",
             "counter",
-            "The cursor of the newest entry of the feed.",
-            [("", {}, backend.feed_end())],
+            "The place of the newest entry of the feed.",
+            [("", {}, place_of(backend.feed_end()))],
         ),
     ]
 

@@ -124,6 +124,8 @@ function start() {
   light.hidden = false;
   source.onopen = () => light.classList.remove("off");
   source.onerror = () => light.classList.add("off");
+  // A backup was restored: what the page shows may be gone.
+  source.addEventListener("reset", soon);
   for (const kind of KINDS) source.addEventListener(kind, soon);
 }
 

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, TypeVar, cast, overload
 
 from pyworkflow.activity import ActivityExecution
+from pyworkflow.cache import history_size
 from pyworkflow.codec import convert, register
 from pyworkflow.decision import (
     CancelTimer,
@@ -40,6 +41,7 @@ class _Tally:
     def __init__(self, events: list[Event]) -> None:
         self.events = events
         self.lock = Lock()
+        self.payload = 0
         self.counted = 0
         self.seen = 0
         self.open_decision: int | None = None
@@ -101,12 +103,24 @@ class History(Sequence[Event]):
         self._tally = _Tally(list(events))
         self._length = len(self._tally.events)
 
-    def extended(self, events: Iterable[Event]) -> "History":
-        """Return this history and some more events, in time proportional to those."""
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes, as far as it was told the bytes of its payloads."""
+        return history_size(self._length, self._tally.payload)
+
+    def extended(self, events: Iterable[Event], payload: int = 0) -> "History":
+        """Return this history and some more events, in time proportional to those.
+
+        Args:
+            events: They.
+            payload: How many bytes they are as JSON, if that is known.
+        """
         tally = self._tally
         if len(tally.events) != self._length:
             # Somebody else has gone on from here: the shared list is theirs.
+            payload += tally.payload
             tally = _Tally(tally.events[: self._length])
+        tally.payload += payload
         tally.events.extend(events)
         longer = History.__new__(History)
         longer._tally = tally

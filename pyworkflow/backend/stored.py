@@ -198,7 +198,7 @@ class StoredBackend(Turns, Defining):
 
     def _process(self, unit: StoredUnit, row: ProcessRow) -> Process:
         with self._reading(row):
-            return to_process(unit, row, *self._histories.upto(unit, row.key, row.last_seq))
+            return to_process(unit, row, *self._histories.upto(unit, row, row.last_seq))
 
     def processes(
         self,
@@ -229,7 +229,7 @@ class StoredBackend(Turns, Defining):
         def read(unit: StoredUnit) -> list[Event]:
             row = requests.named(unit, process_id)
             with self._reading(row):
-                return self._histories.upto(unit, row.key, row.last_seq)[0][since:]
+                return self._histories.upto(unit, row, row.last_seq)[0][since:]
 
         return self._read(read)
 

@@ -220,7 +220,7 @@ class Turns(Transactions):
         self, claim: DecisionClaim, unit: StoredUnit
     ) -> tuple[History, bytes] | PayloadError:
         try:
-            return self._histories.upto(unit, claim.process.key, claim.started_seq)
+            return self._histories.upto(unit, claim.process, claim.started_seq)
         except PayloadError as error:
             return error
 

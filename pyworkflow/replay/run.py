@@ -9,6 +9,9 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from msgspec import structs
+
+from pyworkflow.cache import value_size
 from pyworkflow.codec import Json
 from pyworkflow.decision import (
     Decision,
@@ -38,6 +41,7 @@ from pyworkflow.failure import describe
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
+from pyworkflow.replay.commands import Commands
 from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, side_by_side
 from pyworkflow.replay.ending import ending
 from pyworkflow.replay.failures import (
@@ -48,7 +52,7 @@ from pyworkflow.replay.failures import (
 )
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
-from pyworkflow.replay.mailbox import fitted
+from pyworkflow.replay.mailbox import Mailbox, fitted
 from pyworkflow.replay.requests import Requests
 from pyworkflow.replay.windows import Reader, Window
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
@@ -81,6 +85,7 @@ class Run(Requests):
         self.workflow = workflow
         self.process = process
         self.history = History()
+        self._input_size = value_size(process.input)
         self.random = Random(self.seed("random"))  # noqa: S311 - to be the same again is its purpose
         self.uuids = Random(self.seed("uuid"))  # noqa: S311
         self.now = process.started or EPOCH
@@ -135,9 +140,24 @@ class Run(Requests):
         """Whether the code has come to its end."""
         return self._failure is not None or (self._main is not None and self._main.done())
 
+    @property
+    def size(self) -> int:
+        """About how many bytes its values take."""
+        decided = (value_size(getattr(decision, "input", None)) for decision in self._made)
+        return self.history.size + self._input_size + sum(decided)
+
     def drop(self) -> None:
-        """Let go of the code, wherever it is."""
+        """Let go of the code, wherever it is, and of all values."""
         self.loop.drop()
+        # The parts of a run refer to each other, so they wait for the collector, and that counts objects and not their bytes.
+        self.history = History()
+        self.process = structs.replace(self.process, input=None, history=self.history)
+        self.commands = Commands()
+        self._mailbox = Mailbox(lambda *_: None)
+        self._operations.clear()
+        self._reader, self._window, self._main = Reader(), Window([], 0, None), None
+        self._made, self._known, self._unrecorded = [], None, None
+        self._cancel_details = None
 
     def _decide(self, window: Window, known: Sequence[Decision] | None) -> list[Decision]:
         if window is not self._window:

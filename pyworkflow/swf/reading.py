@@ -45,6 +45,7 @@ class Reader:
         self._payloads = CountingPayloads(payloads)
         self._history = History()
         self._new: list[Event] = []
+        self._counted = 0
         self._shown: History | None = None
         self._start: DecisionStartedEvent | None = None
         self._start_id = 0
@@ -157,8 +158,9 @@ class Reader:
         if shown is not None and new[0] is shown[-1]:
             # What a decider was shown has come to be: go on with the same list.
             self._history, new = shown, new[1:]
-        self._history = self._history.extended(new)
-        self._new = []
+        characters = self._payloads.characters
+        self._history = self._history.extended(new, characters - self._counted)
+        self._new, self._counted = [], characters
 
     def process(self, process_id: str) -> Process:
         """Return the process as it is now."""

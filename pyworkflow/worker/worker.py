@@ -13,6 +13,7 @@ from types import FrameType
 
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, Poll, Turn
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
+from pyworkflow.cache import BATCH_BYTES, value_size
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
 from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
@@ -41,7 +42,13 @@ POOLS: dict[str, PoolFactory] = {
 }
 
 DECISIONS_AT_ONCE = 100
-"""Decisions that are claimed together; they take microseconds each."""
+"""Decisions that are claimed together at most; they take microseconds each."""
+
+FIRST_DECISIONS = 10
+"""Decisions of a worker's first claim, which shows how large they are."""
+
+COPIES = 4
+"""How often the bytes of a decision are in memory while it is committed, about."""
 
 LINGER_SECONDS = 0.001
 """How long activities that were handed out together may share a thread without a result, and half as long as they may at all: the
@@ -114,6 +121,7 @@ class Worker:
         self._outbox = Outbox(manager, self._keeper, self.identity)
         self._deciders = Deciders(manager)
         self._busy = 0
+        self._claim_limit = FIRST_DECISIONS
         self._waiting = False
         self._backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
         self._stopping = threading.Event()
@@ -207,7 +215,7 @@ class Worker:
         free = self.concurrency - self._busy
         workflows, activities = self._polled = self._names()
         if self._decisions and workflows and self._deciders.has_room:
-            polls.append(self._poll(DecisionTask, DECISIONS_AT_ONCE, workflows, idle))
+            polls.append(self._poll(DecisionTask, self._claim_limit, workflows, idle))
         if self._activities and activities and free > 0:
             # A suspect that ends its own OS process takes nothing else along.
             polls.append(self._poll(ActivityTask, free, activities, idle or self._isolates))
@@ -244,6 +252,7 @@ class Worker:
             self._waiting = False
         self._backoff.succeed()
         self._note_suspects(turn)
+        self._claim_limit = _claim_limit(turn.tasks) or self._claim_limit
         self._begin(pool, turn.tasks)
 
     def _note_suspects(self, turn: Turn) -> None:
@@ -390,3 +399,13 @@ class Worker:
         if task is self._alone:
             self._alone = None
         self._outbox.add(task, outcome)
+
+
+def _claim_limit(tasks: Sequence[ActivityTask | DecisionTask]) -> int:
+    """Return how many decisions like these are to be claimed together; 0 if there are none."""
+    processes = [task.process for task in tasks if isinstance(task, DecisionTask)]
+    if not processes:
+        return 0
+    # Decisions are often as large as the input, and a commit has several copies of them.
+    size = sum(one.history.size + COPIES * value_size(one.input) for one in processes)
+    return max(1, min(DECISIONS_AT_ONCE, BATCH_BYTES * len(processes) // size))

@@ -1,6 +1,9 @@
 """What one transaction leaves to the next."""
 
+from collections.abc import Iterable
+
 from pyworkflow.backend.touches import Ready
+from pyworkflow.cache import EVENT_BYTES, ROW_BYTES
 from pyworkflow.ledger.rows import (
     ActivityRow,
     ActivityTypeRow,
@@ -15,12 +18,19 @@ class Kept:
 
     Attributes:
         empty: Until when the database has nothing ready, by the kind of tasks, their category and their name.
+        size: About how many bytes of rows have been put in, also of those that are gone again.
     """
 
-    __slots__ = ("activities", "counters", "decisions", "empty", "processes", "types", "workflows")
-
-    MOST = 20_000
-    """Rows to keep."""
+    __slots__ = (
+        "activities",
+        "counters",
+        "decisions",
+        "empty",
+        "processes",
+        "size",
+        "types",
+        "workflows",
+    )
 
     def __init__(self) -> None:
         self.processes: dict[int, ProcessRow | None] = {}
@@ -30,7 +40,16 @@ class Kept:
         self.types: dict[str, ActivityTypeRow | None] = {}
         self.counters: dict[str, int] = {}
         self.empty: dict[Ready, int] = {}
+        self.size = 0
 
+    def grow(self, rows: Iterable[ProcessRow | DecisionRow | ActivityRow]) -> None:
+        """Count rows that were put in."""
+        for row in rows:
+            self.size += EVENT_BYTES
+            if isinstance(row, ActivityRow):
+                self.size += len(row.input) + len(row.details or b"")
+
+    @property
     def full(self) -> bool:
-        """Tell whether there are too many rows to go on."""
-        return len(self.processes) + len(self.decisions) + len(self.activities) > self.MOST
+        """Whether there is too much to go on: it is less work to begin with nothing than to know what can go."""
+        return self.size > ROW_BYTES

@@ -344,7 +344,9 @@ class SQLiteUnit(Looking):
     def left(self) -> Kept:
         """Return what the next transaction may begin with, once this one is committed."""
         kept = self.kept
-        if kept.full():
+        for staged in (self.staged_processes, self.staged_decisions, self.staged_activities):
+            kept.grow(staged.put())
+        if kept.full:
             return Kept()
         for decision in self.staged_decisions.put():
             if decision.state == SCHEDULED:

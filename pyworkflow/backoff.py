@@ -59,13 +59,15 @@ def ride_out(
         BackendUnavailableError: The store does not come back in time, or not by itself.
     """
     backoff = Backoff(longest=LONGEST_OUTAGE_PAUSE)
-    waited = 0.0
+    waited, failed = 0.0, None
     while True:
         try:
             return call()
         except (BackendOutageError, BackendFullError) as error:
+            failed = failed or time.monotonic()
             pause = backoff.pause()
-            if waited + pause > patience:
+            # A call may itself take long, when it waits for a lock.
+            if max(waited, time.monotonic() - failed) + pause > patience:
                 raise
             if not waited:
                 report(error)

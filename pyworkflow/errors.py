@@ -31,7 +31,7 @@
     ├── ForbiddenInWorkflowError      replayed code does what only an activity may
     └── BackendUnavailableError       the store cannot be reached, read or written now
         ├── BackendFullError          no space left for the store
-        ├── BackendOutageError        its server is away, restarts, or has no connection or lock to give: it comes back by itself
+        ├── BackendOutageError        its server is away or restarts, or others hold its locks or connections: it comes back by itself
         ├── BackendReadOnlyError      the store cannot be written
         ├── BackendReplacedError      the store's file is not the one that was opened
         └── BackendVersionError       the store was written by a newer pyworkflow, or is none at all
@@ -272,7 +272,7 @@ class BackendFullError(BackendUnavailableError):
 
 
 class BackendOutageError(BackendUnavailableError):
-    """The server of the store is away, starts again, or has no connection or lock to give. It comes back by itself."""
+    """The server of the store is away or starts again, or others hold its locks or connections. It comes back by itself."""
 
 
 class BackendReadOnlyError(BackendUnavailableError):

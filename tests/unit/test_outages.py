@@ -59,6 +59,22 @@ def test_patience_ends() -> None:
     assert 10 - LONGEST_OUTAGE_PAUSE < sum(store.pauses) <= 10
 
 
+def test_the_time_that_a_call_takes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("pyworkflow.backoff.time.monotonic", lambda: now[0])
+    calls: list[float] = []
+
+    def call() -> None:
+        now[0] += 30
+        calls.append(now[0])
+        raise BackendOutageError("locked")
+
+    with pytest.raises(BackendOutageError):
+        ride_out(call, lambda error: None, 60, sleep=lambda seconds: None)
+
+    assert calls == [30, 60, 90]
+
+
 def test_without_patience_a_call_is_made_once() -> None:
     store = Store(BackendOutageError("away"))
 

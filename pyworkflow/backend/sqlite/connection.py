@@ -10,6 +10,7 @@ import apsw
 from pyworkflow.backend.sqlite.queries import migrations
 from pyworkflow.errors import (
     BackendFullError,
+    BackendOutageError,
     BackendReadOnlyError,
     BackendUnavailableError,
     BackendVersionError,
@@ -42,7 +43,7 @@ def translated(path: str) -> Generator[None]:
     except apsw.NotADBError as error:
         raise BackendVersionError(f"{path} is no SQLite database") from error
     except (apsw.BusyError, apsw.LockedError) as error:
-        raise BackendUnavailableError(f"{path} is locked by another program: {error}") from error
+        raise BackendOutageError(f"{path} is locked by another program: {error}") from error
     except apsw.Error as error:
         raise BackendUnavailableError(f"{path} cannot be used: {error}") from error
     except OSError as error:

@@ -7,7 +7,7 @@ import fcntl
 import os
 from threading import Condition, Thread
 
-from pyworkflow.errors import BackendUnavailableError
+from pyworkflow.errors import BackendOutageError
 from pyworkflow.forks import drop_descriptor
 
 
@@ -32,7 +32,7 @@ class Ticket:
         """Take the lock.
 
         Raises:
-            BackendUnavailableError: Another OS process has kept it for too long, for example because it was stopped.
+            BackendOutageError: Another OS process has kept it for too long, for example because it was stopped.
         """
         with self._condition:
             if not self._waiting:
@@ -46,7 +46,7 @@ class Ticket:
             self._wanted = True
             if not self._condition.wait_for(lambda: self._granted, self._seconds):
                 self._wanted = False
-                raise BackendUnavailableError(
+                raise BackendOutageError(
                     f"another process has held {self._path} for more than {self._seconds:g} s"
                 )
             self._granted = self._wanted = False

@@ -1,10 +1,12 @@
 """Decision tasks: one at a time, all or nothing, and nothing unseen."""
 
 import threading
+from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
-from pyworkflow.backend.base import Backend, Capability
+from pyworkflow.backend.base import Backend, Capability, Completion
 from pyworkflow.decision import (
     CancelActivity,
     CancelTimer,
@@ -19,9 +21,12 @@ from pyworkflow.decision import (
 )
 from pyworkflow.errors import InvalidDecisionError, StaleTaskError, UnseenEventsError
 from pyworkflow.event import CancelRequestedEvent, DecisionRejectedEvent, SignalEvent
+from pyworkflow.history import History
 from pyworkflow.process import Process
+from pyworkflow.result import ActivityCompleted
 from pyworkflow.signal import Signal
-from pyworkflow.task import DecisionTask
+from pyworkflow.task import ActivityTask, DecisionTask
+from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.conformance.base import Contract, types
 
 BAD: list[Decision] = [
@@ -172,3 +177,54 @@ class Decisions(Contract):
 
         assert task.process.id == "a"
         assert task.process.unseen_events() == [SignalEvent(Signal("hello", 1))]
+
+    def foreseen(self, backend: Backend, activity: ActivityTask) -> DecisionTask:
+        """Return the decision that the result of an activity will call for."""
+        self.requires(backend, Capability.CLOCK)
+        if type(backend).foresee is Backend.foresee:
+            pytest.skip(f"{backend.name} foresees no decision")
+        task = backend.foresee(activity, ActivityCompleted("paid"))
+        assert task is not None, "nothing is foreseen"
+        return task
+
+    @pytest.mark.parametrize("seconds", [-20, 1], ids=["before its last event", "in the future"])
+    def test_a_foreseen_decision_of_a_time_that_cannot_be_is_dropped(
+        self, backend: Backend, clock: FakeClock, seconds: int
+    ) -> None:
+        self.requires(backend, Capability.CLOCK)
+        process_id = self.scheduled(backend)
+        clock.advance(30)
+        activity = self.activity(backend)
+        clock.advance(10)
+        foreseen = self.foreseen(backend, activity)
+        *earlier, ended, started = foreseen.process.history
+        shifted = [
+            structs.replace(event, datetime=clock.datetime() + timedelta(seconds=seconds))
+            for event in (ended, started)
+        ]
+        process = structs.replace(foreseen.process, history=History([*earlier, *shifted]))
+
+        then = Completion(structs.replace(foreseen, process=process), [RecordMarker("foreseen")])
+        turn = backend.turn([Completion(activity, ActivityCompleted("paid"), then)])
+
+        assert turn.errors == [None]
+        recorded = backend.history(process_id)
+        assert [event.type for event in recorded][-2:] == ["activity_started", "activity"]
+        assert recorded[-1].datetime == clock.datetime()
+        unseen = self.decision(backend).process.unseen_events()
+        assert [event.type for event in unseen][-1:] == ["activity"]
+
+    def test_a_foreseen_decision_of_the_time_of_the_last_event_applies(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.CLOCK)
+        process_id = self.scheduled(backend)
+        activity = self.activity(backend)
+        foreseen = self.foreseen(backend, activity)
+
+        then = Completion(foreseen, [RecordMarker("foreseen")])
+        turn = backend.turn([Completion(activity, ActivityCompleted("paid"), then)])
+
+        assert turn.errors == [None]
+        expected = ["activity_started", "activity", "decision_started", "decision"]
+        assert types(backend, process_id)[-4:] == expected

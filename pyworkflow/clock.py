@@ -13,6 +13,9 @@ from typing import Protocol
 SECOND = 1_000_000
 """Microseconds in a second."""
 
+FAR_SECONDS = 60.0
+"""From here on, two clocks differ by more than drift explains: one is wrong."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

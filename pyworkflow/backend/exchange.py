@@ -122,6 +122,24 @@ class FeedEntry(Struct, frozen=True, gc=False, omit_defaults=True):
     parent: str | None = None
 
 
+class Diagnosis(Struct, frozen=True):
+    """The state of a store, for whoever looks after it.
+
+    Attributes:
+        backend: The name of the backend.
+        time: The store's time.
+        ahead: Seconds by which that is ahead of the clock of this machine.
+        parked: How many processes are parked, `MOST_COUNTED` at most.
+        facts: What else there is to say, by its name.
+    """
+
+    backend: str
+    time: DateTime
+    ahead: float
+    parked: int
+    facts: dict[str, str]
+
+
 MOST_COUNTED = 10_000
 """Where the counts of a queue end, so that a look costs the same however much waits."""
 

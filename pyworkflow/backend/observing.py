@@ -5,7 +5,7 @@ from datetime import datetime as DateTime
 from types import TracebackType
 from typing import Self
 
-from pyworkflow.backend.exchange import FEED_START, FeedEntry, Poller, Queue
+from pyworkflow.backend.exchange import FEED_START, Diagnosis, FeedEntry, Poller, Queue
 from pyworkflow.errors import UnsupportedByBackendError
 from pyworkflow.ledger.checks.record import Violation
 
@@ -54,6 +54,17 @@ class Observable:
         raise self._unsupported("observe")
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
+
+    def diagnose(self) -> Diagnosis:
+        """Return the state of the store. Reads little, and changes nothing."""
+        raise self._unsupported("diagnose")
+
+    def set_clock_back(self) -> float:
+        """Set a store's clock that is ahead to the wall clock of this machine; return by how many seconds, 0 if it is not ahead.
+
+        Open work moves along, so that nothing becomes due early. Histories stay as they are: the times of a process go on from its last event.
+        """
+        raise self._unsupported("set_clock_back")
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
         """Return every invariant that does not hold; an empty list is good news. Changes nothing and does not hold up others.

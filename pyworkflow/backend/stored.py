@@ -13,7 +13,9 @@ from pyworkflow.backend import requests
 from pyworkflow.backend.base import (
     DEFAULT_CATEGORY,
     FEED_START,
+    MOST_COUNTED,
     Capability,
+    Diagnosis,
     FeedEntry,
     Pending,
     Poller,
@@ -36,7 +38,7 @@ from pyworkflow.backend.reading import (
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.turns import POLLER_SECONDS, Turns
 from pyworkflow.backend.unit import StoredUnit, Work
-from pyworkflow.clock import SECOND, to_datetime, to_instant
+from pyworkflow.clock import SECOND, SystemClock, to_datetime, to_instant
 from pyworkflow.codec import Json
 from pyworkflow.errors import PyworkflowError, TimedOutError, UnreadableProcessError
 from pyworkflow.event import Event
@@ -285,6 +287,17 @@ class StoredBackend(Turns, Defining):
         return self._read(read)
 
     # -- keeping house -------------------------------------------------------------------------------------------------------------
+
+    def diagnose(self) -> Diagnosis:
+        """Return the state of the store."""
+
+        def read(unit: StoredUnit) -> tuple[int, int, dict[str, str]]:
+            parked = unit.select(None, None, "open", True, MOST_COUNTED, 0, False)
+            return unit.now, len(parked), unit.facts()
+
+        now, parked, facts = self._snapshot(read)
+        ahead = (now - SystemClock().now()) / SECOND
+        return Diagnosis(self.name, to_datetime(now), ahead, parked, facts)
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
         """Return every invariant that does not hold."""

@@ -127,6 +127,10 @@ class StoredUnit(Unit):
     def feed_purged(self) -> int:
         """Return the place up to which batches may be missing: a purge has removed some."""
 
+    def facts(self) -> dict[str, str]:
+        """Return what there is to say about the store, for `Diagnosis`."""
+        return {}
+
     @abstractmethod
     def queues(self, since: int) -> list[Queue]:
         """Return the state of the queues; pollers are those since an instant."""

@@ -9,6 +9,7 @@ from pyworkflow.backend.base import (
     Backend,
     Completion,
     Definition,
+    Diagnosis,
     FeedEntry,
     Pending,
     Poll,
@@ -202,6 +203,12 @@ class Wrapper(Backend):
 
     def observe(self, observer: Callable[[list[FeedEntry]], None]) -> None:
         self.backend.observe(observer)
+
+    def diagnose(self) -> Diagnosis:
+        return self.backend.diagnose()
+
+    def set_clock_back(self) -> float:
+        return self.backend.set_clock_back()
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> list[Violation]:
         return self.backend.check(progress)

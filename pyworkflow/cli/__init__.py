@@ -32,6 +32,7 @@ COMMANDS = {
     "token": ("serve", "token"),
     "check": ("house", "check"),
     "purge": ("house", "purge"),
+    "doctor": ("doctor", "doctor"),
 }
 """Each command's module and name in it; the module is imported when the command is used."""
 

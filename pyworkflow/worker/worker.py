@@ -22,6 +22,7 @@ from pyworkflow.manager import Manager
 from pyworkflow.result import ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker.async_pool import AsyncPool
+from pyworkflow.worker.clocks import report_clocks
 from pyworkflow.worker.deciders import Deciders
 from pyworkflow.worker.execute import ActivityOutcome, DecisionOutcome, Postponed
 from pyworkflow.worker.keeper import BEATS, LeaseKeeper
@@ -147,6 +148,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped. In the main thread, SIGTERM and SIGINT stop it."""
+        report_clocks(self.manager.backend)
         with self._signals():
             pool = self._make_pool(self.manager, self.concurrency, self._report)
             self._isolates = pool.isolates

@@ -192,6 +192,10 @@ class Looking(StagedUnit):
         depths = self.session.rows("queue_depths", now=self.now, most=MOST_COUNTED)
         return queues_of((Depth(*depth) for depth in depths), self.pollers(since))
 
+    def facts(self) -> dict[str, str]:
+        version = self.session.rows("schema_version")[0][0]
+        return {"schema": f"version {version}", "server": self.session.rows("server_version")[0][0]}
+
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 
     def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:

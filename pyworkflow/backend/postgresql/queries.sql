@@ -614,6 +614,8 @@ delete from {schema}.poller where domain = %(domain)s and seen < %(now)s - 86400
 select number from {schema}.domain where name = %(name)s;
 -- name: add_domain
 insert into {schema}.domain (name) values (%(name)s) on conflict (name) do nothing;
+-- name: server_version
+select 'PostgreSQL ' || current_setting('server_version');
 -- name: schema_version
 select value from {schema}.meta where name = 'schema';
 -- name: schema_is_there

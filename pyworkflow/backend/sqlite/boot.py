@@ -2,7 +2,7 @@
 
 The time of a database is anchored once per boot of the machine: a reading of the wall clock, and one of ``CLOCK_BOOTTIME``, which runs
 evenly and through suspension. From then on all OS processes that share the file count from that anchor, so leases and timers hold
-whatever is done to the wall clock. After a boot the anchor is made anew, never before the time that was reached.
+whatever is done to the wall clock. After a boot the anchor is made anew, never before the time that was reached. A person can set it back (`SQLiteBackend.set_clock_back`).
 """
 
 import time
@@ -19,6 +19,7 @@ class BootClock:
     """Counts from an anchor."""
 
     def __init__(self, anchor: Anchor) -> None:
+        self.anchor = anchor
         _, since_boot, utc = anchor
         self._offset = utc - since_boot
 
@@ -42,6 +43,11 @@ def boot_id() -> str:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def right_anchor() -> Anchor:
+    """Return the anchor of the wall clock's present time."""
+    return boot_id(), since_boot(), time.time_ns() // 1000
 
 
 def anchor(known: Anchor | None, reached: int) -> Anchor:

@@ -7,6 +7,7 @@ import apsw
 
 from pyworkflow.backend.base import MOST_COUNTED, Queue
 from pyworkflow.backend.reading import Depth, queues_of
+from pyworkflow.backend.sqlite.facts import file_facts
 from pyworkflow.backend.sqlite.kept import Kept
 from pyworkflow.backend.sqlite.queries import queries
 from pyworkflow.backend.sqlite.rows import Values
@@ -16,6 +17,7 @@ from pyworkflow.clock import SECOND
 from pyworkflow.codec import decode, encode
 from pyworkflow.ledger.invariants import ProcessRecord, Violation, check_all
 from pyworkflow.ledger.rows import ActivityTypeRow, ProcessRow, WorkflowRow
+from pyworkflow.ledger.setback import SetBack
 from pyworkflow.ledger.unit import Names
 
 DAY = 86_400 * SECOND
@@ -160,6 +162,27 @@ class Looking(StagedUnit):
         depths = self.rows("queue_depths", {"now": self.now, "most": MOST_COUNTED})
         return queues_of((Depth(*depth) for depth in depths), self.pollers(since))
 
+    def facts(self) -> dict[str, str]:
+        return file_facts(self.connection)
+
+    def set_back(self, ahead: int) -> None:
+        """Move open work to a clock that is set back by so many microseconds; the unit has the right time."""
+        clock = SetBack(self.now, ahead)
+        for (key,) in self.rows("keys_open_up", {"after": 0, "parked": None, "limit": ALL}):
+            if (decision := self.decision(key)) is not None:
+                clock.move_decision(decision)
+                self.changed(decision)
+            for activity in self.activities(key):
+                clock.move_activity(activity)
+                self.changed(activity)
+            for timer in self.timers(key):
+                clock.move_timer(timer)
+                self.changed(timer)
+
+    def _set_back(self) -> int:
+        rows = self.rows("get_meta", ("set_back",))
+        return int(rows[0][0]) if rows else 0
+
     # -- keeping house -------------------------------------------------------------------------------------------------------------
 
     def check(self, progress: Callable[[int, int], None] | None) -> list[Violation]:
@@ -185,11 +208,13 @@ class Looking(StagedUnit):
                 violations.append(Violation("I25", None, f"{counter} is {last}; {most} is used"))
         total = int(self.rows("count_processes")[0][0])
         registered = {row.name for row in self.workflows()}
+        latest = max(self.now, self._set_back())
         return violations + check_all(
-            self._records(), total, progress, registered=registered, now=self.now
+            self._records(), total, progress, registered=registered, now=latest
         )
 
     def _records(self) -> Iterator[ProcessRecord]:
+        set_back = self._set_back()
         # Row by row: a store may hold millions of processes.
         for (key,) in self.connection.execute(self.statements["keys"]):
             row = self.process(key)
@@ -203,6 +228,7 @@ class Looking(StagedUnit):
                     timers=self.timers(key),
                     children=self.children(key),
                     signals=[found[0] for found in self.rows("signals_of", (key,))],
+                    set_back=set_back,
                 )
 
     def purge(self, before: int, limit: int) -> int:

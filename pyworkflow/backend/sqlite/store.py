@@ -9,7 +9,7 @@ import apsw
 from pyworkflow.backend.base import Capability
 from pyworkflow.backend.group import Submission
 from pyworkflow.backend.reading import feed_entries
-from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor
+from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor, right_anchor
 from pyworkflow.backend.sqlite.connection import MEMORY, translated, writing
 from pyworkflow.backend.sqlite.database import Database
 from pyworkflow.backend.sqlite.kept import Kept
@@ -55,6 +55,7 @@ class SQLiteBackend(StoredBackend):
         self._time = 0
         self._rows: Kept | None = None
         self._version = (0, 0)
+        self._changes_read = 0
         watch_forks(self)
         try:
             with self._database.writing() as connection, translated(self.path):
@@ -77,11 +78,12 @@ class SQLiteBackend(StoredBackend):
 
     def _transaction(self, connection: apsw.Connection, group: Sequence[Submission]) -> SQLiteUnit:
         with writing(connection):
-            unit = SQLiteUnit(connection, self._now(), self._rows_left(connection))
+            rows = self._rows_left(connection)
+            unit = SQLiteUnit(connection, self._now(), rows)
             unit.expect([work for submission in group for work in submission.works])
             self._run(unit, group)
             unit.flush()
-            if unit.now - self._reached > REACHED_EVERY:
+            if abs(unit.now - self._reached) > REACHED_EVERY:
                 self._reached = unit.now
                 connection.execute(queries()["set_meta"], ("reached", unit.now))
         self._rows = unit.left()
@@ -92,14 +94,51 @@ class SQLiteBackend(StoredBackend):
         rows, self._rows = self._rows, None
         changes = int(connection.execute("pragma data_version").get)
         before, self._version = self._version, (self._database.opened, changes)
+        if before != self._version:
+            self._follow_anchor(connection)
         return rows if before == self._version else None
 
     def _moment(self) -> int:
-        return max(self._time, self.clock.now())
+        now = self.clock.now()
+        # A boot clock never runs back by itself, and may be set back.
+        return now if isinstance(self.clock, BootClock) else max(self._time, now)
 
     def _now(self) -> int:
         self._time = self._moment()
         return self._time
+
+    def _follow_anchor(self, connection: apsw.Connection) -> None:
+        """Go by the present anchor: another program may have set the clock back."""
+        if not isinstance(self.clock, BootClock):
+            return
+        present = _anchor(connection)
+        if present is not None and present != self.clock.anchor and anchor(present, 0) == present:
+            self.clock = BootClock(present)
+
+    def set_clock_back(self) -> float:
+        """Set the clock of the file to the wall clock, if it is ahead."""
+        self._alive()
+        with self._database.writing() as connection:
+            with translated(self.path), self._database.turn(), writing(connection):
+                self._follow_anchor(connection)
+                now, present = self._now(), right_anchor()
+                ahead = now - present[2]
+                if not isinstance(self.clock, BootClock) or ahead <= 0:
+                    return 0.0
+                unit = SQLiteUnit(connection, present[2])
+                unit.set_back(ahead)
+                unit.flush()
+                latest = max(now, int(_meta(connection, "set_back") or 0))
+                for name, value in (
+                    ("anchor", encode(present)),
+                    ("reached", present[2]),
+                    ("set_back", latest),
+                ):
+                    connection.execute(queries()["set_meta"], (name, value))
+            self.clock, self._rows = BootClock(present), None
+            self._database.notify()
+        self._rouse()
+        return ahead / SECOND
 
     # -- reading -------------------------------------------------------------------------------------------------------------------
 
@@ -110,6 +149,10 @@ class SQLiteBackend(StoredBackend):
                 return work(SQLiteUnit(connection, self._now()))
             connection.execute("begin")
             try:
+                changes = int(connection.execute("pragma data_version").get)
+                if changes != self._changes_read:
+                    self._changes_read = changes
+                    self._follow_anchor(connection)
                 return work(SQLiteUnit(connection, self._now()))
             finally:
                 connection.execute("rollback")

@@ -46,7 +46,7 @@ class Told:
         self.violated = violated
         self.events: list[Event] = []
         self.decisions = Decisions(record.row, violated)
-        self.items = Items(inherited, violated)
+        self.items = Items(inherited, violated, record.set_back)
         self.signals: list[str] = []
         self.ends: list[Event] = []
         self._read()

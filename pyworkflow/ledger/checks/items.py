@@ -7,6 +7,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from pyworkflow.activity import ActivityExecution
+from pyworkflow.clock import to_datetime
 from pyworkflow.decision import (
     CancelActivity,
     CancelTimer,
@@ -56,10 +57,12 @@ class Items:
 
     Attributes:
         inherited: Children that the run before this one has left to it; None if that is not known.
+        set_back: The latest time that the store showed before its clock was set back; 0 if it never was.
         ended: Children that have ended, and how.
     """
 
-    def __init__(self, inherited: Children | None, violated: Violated) -> None:
+    def __init__(self, inherited: Children | None, violated: Violated, set_back: int = 0) -> None:
+        self._set_back = to_datetime(set_back)
         self.violated = violated
         self.inherited = inherited
         self.activities: dict[str, OpenActivity] = {}
@@ -186,8 +189,8 @@ class Items:
             self.violated("I17", f"event {seq} is not of the timer that was decided")
         if timer.since is not None and event.datetime is not None:
             left = timer.since + timedelta(seconds=timer.timer.delay) - event.datetime
-            # The delay was rounded to a microsecond.
-            if left > timedelta(microseconds=1):
+            # The delay was rounded to a microsecond. A history's time stands still until a clock that was set back has caught up.
+            if left > timedelta(microseconds=1) and event.datetime > self._set_back:
                 self.violated("I17", f"event {seq} came {left} before its time")
 
     def _child_ends(self, seq: int, event: ChildProcessEvent) -> None:

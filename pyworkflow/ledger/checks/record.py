@@ -30,6 +30,7 @@ class ProcessRecord(Struct, kw_only=True):
     Attributes:
         batches: (first number, JSON) of each batch of events, in order.
         signals: Ids of signals that were recorded under one.
+        set_back: The latest time that the store showed before its clock was set back; 0 if it never was.
     """
 
     row: ProcessRow
@@ -40,3 +41,4 @@ class ProcessRecord(Struct, kw_only=True):
     timers: list[TimerRow]
     children: list[ChildRow]
     signals: list[str]
+    set_back: int = 0

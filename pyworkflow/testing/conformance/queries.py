@@ -23,6 +23,7 @@ from pyworkflow.errors import (
     TimedOutError,
     UnknownProcessError,
 )
+from pyworkflow.ledger.rows import MAX_FAILURES
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityFailed
 from pyworkflow.retry import Retry
@@ -213,6 +214,22 @@ class Queries(Contract):
 
         assert [entry.process_id for entry in backend.feed(cursor)] == ["new"]
         assert [entry.process_id for entry in backend.feed()] == ["new"]
+
+    def test_a_diagnosis_has_the_stores_time_and_what_is_parked(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.CHECK, Capability.CLOCK)
+        self.start(backend)
+        for _ in range(MAX_FAILURES):
+            backend.fail_decision_task(self.decision(backend), "broken")
+            clock.advance(60)
+
+        diagnosis = backend.diagnose()
+
+        assert diagnosis.parked == 1
+        assert diagnosis.time == to_datetime(clock.now())
+        assert diagnosis.ahead < 0  # The clock of the tests is of the past.
+        assert all(isinstance(fact, str) for fact in diagnosis.facts.values())
 
     def test_an_observer_hears_of_each_commit(self, backend: Backend) -> None:
         self.requires(backend, Capability.FEED)

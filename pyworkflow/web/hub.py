@@ -225,10 +225,12 @@ class Hub:
                     except StaleCursorError:
                         listener.start_over(Reset(await self._pool.run(self._backend.feed_end)))
                 elif listener.kept:
-                    place = place_of(cursor)
-                    entries = [e for e in listener.kept if place_of(e.cursor) > place]
+                    entries = list(listener.kept)
                     listener.kept.clear()
-                    if entries:
+                    if place_of(entries[0].cursor) <= place_of(cursor):
+                        # The stream has read further than the hub, or a backup was restored: the feed knows which.
+                        listener.missed = True
+                    else:
                         cursor = entries[-1].cursor
                         yield entries
                 else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from pyworkflow.backend.base import Backend
+from pyworkflow.backend.base import FEED_START, Backend
 from pyworkflow.backend.cursors import place_of
 from pyworkflow.manager import Manager
 from pyworkflow.web.hub import Reset
@@ -79,6 +79,35 @@ def test_a_reset_is_for_every_listener_of_the_hub(run: Run, app: Starlette, tmp_
         for stream in streams:
             assert isinstance(await anext(stream), Reset)
             await stream.aclose()
+
+    with store.open() as backend:
+        run(lambda: call(backend))
+
+
+def test_a_stream_that_has_read_further_than_the_hub_starts_over(
+    run: Run, app: Starlette, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLiteStore(tmp_path)
+    hub = app.state.site.hub
+    # The hub hears of nothing before the backup is there again.
+    monkeypatch.setattr(hub, "_follow", lambda: None)
+
+    async def call(backend: Backend) -> None:
+        store.backup()
+        start(backend, "lost-1", "lost-2")
+        pages = hub.entries(FEED_START, None, 0.01)
+        assert await anext(pages) == []
+        assert [entry.process_id for entry in await anext(pages)] == ["lost-1", "lost-2"]
+        # It has read to the end, and waits for the hub.
+        assert await anext(pages) == []
+        store.restore()
+        start(backend, "new")
+        hub._hand_on(backend.feed())
+
+        while not (news := await anext(pages)):
+            pass
+        assert isinstance(news, Reset)
+        await pages.aclose()
 
     with store.open() as backend:
         run(lambda: call(backend))

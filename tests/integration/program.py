@@ -20,7 +20,7 @@ from pyworkflow.process import Process
 from pyworkflow.result import ActivityCompleted
 from pyworkflow.worker import Worker
 from pyworkflow.workflow import Decidable, Workflow
-from tests.integration.attempts import note
+from tests.integration.attempts import ANSWERS, BEGINS, note
 
 STEPS = 3
 
@@ -101,11 +101,12 @@ class StepsWorkflow(Workflow):
 @activity(scheduled_timeout=3600)
 def slow_step(order: dict[str, Any]) -> dict[str, Any]:
     task = current_activity().task
-    note("begins", task)
+    note(BEGINS, task)
     # Who comes late is to find a later attempt at work.
     time.sleep(random.uniform(0, 0.1) if task.attempt == 1 else 0.5)
-    note("answers", task)
-    return {"step": order.get("step", 0) + 1, "attempt": task.attempt}
+    answer = {"step": order.get("step", 0) + 1, "attempt": task.attempt}
+    note(ANSWERS, task, answer)
+    return answer
 
 
 class SlowStepsWorkflow(StepsWorkflow):

@@ -666,18 +666,7 @@ def test_hundreds_of_lost_connections_lose_and_double_nothing(
         backend.signal_process(f"p{n}", "s", n)
 
     cuts.wanted = []
-    with server.connect() as admin:
-        statement = (
-            f"select count(*) filter (where void), count(*) from {schema}.transaction_receipt"
-        )
-        doubtful = admin.execute(statement).fetchone()
-        backend.start_process(Process("w"))
-        settled = admin.execute(statement).fetchone()
     assert cuts.made > 50
-    # However many commits were in doubt, the next transaction removes their receipts and leaves its own.
-    assert doubtful is not None
-    assert int(str(doubtful[1])) <= 4
-    assert settled == (0, 1)
     for n in range(60):
         assert types(backend, f"p{n}") == ["process_started", "signal"]
     assert backend.check() == []

@@ -24,7 +24,7 @@ from pyworkflow.result import ActivityCompleted, ProcessCompleted
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.worker import DecisionWorker, Worker, WorkerThread
 from pyworkflow.workflow import Workflow
-from tests.integration.attempts import VARIABLE, Attempts
+from tests.integration.attempts import STALE, VARIABLE, Attempts, LateAnswers
 from tests.integration.program import (
     HesitantWorkflow,
     OneWorkflow,
@@ -319,8 +319,12 @@ def crash_loop(
     seconds: float,
     kinds: str = "all",
     patience: float = 60,
-) -> tuple[list[str], int]:
-    """Kill and stop random workers for a while; return what went wrong with the processes, and how many answers came late."""
+    contested: int = 0,
+) -> tuple[list[str], LateAnswers]:
+    """Kill and stop random workers for a while; return what went wrong with the processes, and how many answers came late.
+
+    It goes on until there are enough `contested` answers, so that no run ends before it could find anything.
+    """
     path = tmp_path / "w.db"
     attempts = Attempts(tmp_path / "attempts")
     of = manager(str(path))
@@ -330,9 +334,13 @@ def crash_loop(
     ids: list[str] = []
     wrong: list[str] = []
     try:
-        while (passed := (time.monotonic() - began) / seconds) < 1 or len(ids) < processes:
+        while (
+            (passed := (time.monotonic() - began) / seconds) < 1
+            or len(ids) < processes
+            or attempts.late().contested < contested
+        ):
             # Work comes all the time, so that whoever is gone holds some.
-            due = min(processes, int(processes * passed) + 20)
+            due = int(processes * passed) + 20
             ids.extend(of.start_process(Process(SlowStepsWorkflow)) for _ in range(len(ids), due))
             time.sleep(chance.uniform(0.05, 0.5))
             victim = running.pop(chance.randrange(workers))
@@ -354,7 +362,7 @@ def crash_loop(
         for child in running:
             child.kill()
             child.wait()
-    wrong += attempts.stale(map(of.process_by_id, ids))
+    wrong += attempts.wrong(map(of.process_by_id, ids))
     return wrong + [str(violation) for violation in of.backend.check()], attempts.late()
 
 
@@ -367,21 +375,21 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_six_workers_killed_for_a_minute_lose_nothing(tmp_path: Path) -> None:
-    wrong, late = crash_loop(tmp_path, workers=6, processes=2000, seconds=60)
+    wrong, late = crash_loop(tmp_path, workers=6, processes=2000, seconds=60, contested=5)
 
     assert wrong == []
     # Nothing that came late counts, and some did come.
-    assert late > 0
+    assert late.contested >= 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_crash_loop_finds_out_when_tokens_are_not_checked(tmp_path: Path) -> None:
     wrong, _ = crash_loop(
-        tmp_path, workers=6, processes=500, seconds=20, kinds="reckless", patience=5
+        tmp_path, workers=6, processes=500, seconds=20, kinds="reckless", patience=5, contested=3
     )
 
-    assert [line for line in wrong if "has the result of attempt" in line]
+    assert [line for line in wrong if STALE in line]
 
 
 @pytest.mark.slow

@@ -40,10 +40,12 @@ def check_name(name: object, what: str) -> str:
     Raises:
         InvalidRequestError: It is no text, empty, too long, ``arn``, or has a colon, slash, bar or control character.
     """
-    if isinstance(name, str) and name.isalnum() and len(name) <= MAX_NAME and name != "arn":
+    if type(name) is str and name.isalnum() and len(name) <= MAX_NAME and name != "arn":
         return name
     if not isinstance(name, str):
         raise InvalidRequestError(what, f"must be text, not {type(name).__name__}")
+    if type(name) is not str:
+        name = str.__str__(name)
     if not name:
         raise InvalidRequestError(what, "must not be empty")
     if len(name) > MAX_NAME:
@@ -73,7 +75,7 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """
     given_tags: object = tags
     if isinstance(given_tags, str | Mapping) or not isinstance(given_tags, Iterable):
-        raise InvalidRequestError(f"tags {str(tags)[:_PRINTED]!r}", "must be a list of texts")
+        raise InvalidRequestError(f"tags {repr_of(tags, _PRINTED)}", "must be a list of texts")
     checked = tuple(tags)
     if len(checked) > MAX_TAGS:
         raise InvalidRequestError("tags", f"{len(checked)} were given, {MAX_TAGS} at most")
@@ -95,7 +97,9 @@ def check_seconds(seconds: float | timedelta, what: str, *, positive: bool = Fal
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise InvalidRequestError(what, f"must be a number of seconds, not {seconds!r}")
+        raise InvalidRequestError(
+            what, f"must be a number of seconds, not {repr_of(seconds, _PRINTED)}"
+        )
     if not math.isfinite(seconds) or seconds < 0 or (positive and seconds == 0):
         raise InvalidRequestError(
             what, f"must be a {'positive ' if positive else ''}number of seconds, not {seconds!r}"
@@ -160,7 +164,7 @@ def check_payload(value: Json, what: str) -> bytes:
 def _check_value(value: Json, what: str, depth: int) -> None:
     kind = type(value)
     if kind is str:
-        _check_str(value, what)
+        check_storable(value, what)
     elif kind is int:
         if not -(2**63) <= value < 2**63:
             raise PayloadError(what, "has an integer beyond 64 bits")
@@ -175,7 +179,7 @@ def _check_value(value: Json, what: str, depth: int) -> None:
         for key, item in value.items():
             if type(key) is not str:
                 raise PayloadError(what, f"has the key {repr_of(key, _PRINTED)}, which is not text")
-            _check_str(key, what)
+            check_storable(key, what)
             _check_value(item, what, depth - 1)
     elif kind is list or kind is tuple:
         if depth == 0:
@@ -200,7 +204,12 @@ def _plain(value: object, what: str) -> Json:
 _NO_JSON = (bytes, bytearray, memoryview, set, frozenset)
 
 
-def _check_str(text: str, what: str) -> None:
+def check_storable(text: str, what: str) -> None:
+    """Refuse a text that not every backend can carry.
+
+    Raises:
+        PayloadError: It has a NUL character or a lone surrogate.
+    """
     if "\0" in text:
         raise PayloadError(what, "has a NUL character")
     if not text.isascii():

@@ -6,6 +6,7 @@ are the specification; `pyworkflow.testing.conformance` is the same specificatio
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from pyworkflow.backend.capability import Capability
 from pyworkflow.backend.exchange import (
@@ -26,6 +27,7 @@ from pyworkflow.backend.exchange import (
     Reuse,
     Turn,
 )
+from pyworkflow.backend.gate import gate
 from pyworkflow.backend.observing import Observable
 from pyworkflow.codec import Json
 from pyworkflow.decision import Decision
@@ -68,6 +70,11 @@ class Backend(Observable, ABC):
     capabilities: frozenset[Capability] = frozenset()
     lambda_role: str | None = None
     """The role in which the engine executes Lambda functions, if it does that itself; None leaves it as it is."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have every public method check its arguments by the annotations of the port."""
+        super().__init_subclass__(**options)
+        gate(cls, Backend)
 
     # -- types ---------------------------------------------------------------------------------------------------------------------
 
@@ -435,3 +442,6 @@ class Backend(Observable, ABC):
 
     def wake(self) -> None:
         """Have every wait of this backend object look again, and ask its `stop`."""
+
+
+gate(Backend, Backend)

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Raw
 
 from pyworkflow.backend.base import Completion, FailedDecision
+from pyworkflow.backend.gate import check_type
 from pyworkflow.backend.requests import activity_lease, decision_lease
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.unit import StoredUnit, Work
@@ -44,6 +45,7 @@ def completion(done: Completion) -> Work:
     Raises:
         PyworkflowError: The outcome is not acceptable, whatever the state of the task.
     """
+    check_type(done, Completion, "completion")
     task, outcome = done.task, done.outcome
     if isinstance(task, ActivityTask):
         number, token = activity_lease(task)
@@ -55,6 +57,7 @@ def completion(done: Completion) -> Work:
             lambda unit: complete_activity(unit, number, token, activity_id, result),
             Touches(numbers=(number,)),
         )
+    check_type(task, DecisionTask, "task")
     key, token = decision_lease(task)
     if isinstance(outcome, FailedDecision):
         reason = check_text(outcome.reason, "reason") or "the decider failed"
@@ -67,7 +70,7 @@ def completion(done: Completion) -> Work:
         )
     if isinstance(outcome, ActivityResult):
         raise InvalidRequestError("outcome of a decision task", f"cannot be {repr_of(outcome, 80)}")
-    return _decided(key, token, list(outcome))
+    return _decided(key, token, _decisions(outcome))
 
 
 def _decided(key: int, token: str, decisions: list[Decision]) -> Work:
@@ -85,19 +88,32 @@ def _decided_on(
     then: Completion, number: int, token: str, activity_id: str, result: ActivityResult
 ) -> Work:
     """Return the work that records a result together with the decision that was foreseen."""
-    assert isinstance(then.task, DecisionTask)  # noqa: S101 - as `foresee` returned it
-    assert isinstance(then.outcome, Sequence)  # noqa: S101 - a failure is not foreseen
-    history = then.task.process.history
-    ended, started = history[-2:]
-    assert isinstance(ended, ActivityEvent)  # noqa: S101
-    assert isinstance(started, DecisionStartedEvent)  # noqa: S101
-    assert started.datetime is not None  # noqa: S101
-    decisions = list(then.outcome)
+    check_type(then, Completion, "then")
+    task = then.task
+    check_type(task, DecisionTask, "then")
+    assert isinstance(task, DecisionTask)  # noqa: S101 - for type checkers
+    history = task.process.history
+    ended, started = ([*history[-2:], None, None])[:2]
+    if (
+        not isinstance(ended, ActivityEvent)
+        or not isinstance(started, DecisionStartedEvent)
+        or started.datetime is None
+    ):
+        raise InvalidRequestError("then", "must be for the task that `foresee` has returned")
+    decisions = _decisions(then.outcome)
     foreseen = Foreseen(ended, started, started.datetime, len(history), decisions)
     return Planned(
         lambda unit: complete_and_decide(unit, number, token, activity_id, result, foreseen),
-        _touched(int(then.task.context["key"]), decisions, (number,)),
+        _touched(int(task.context["key"]), decisions, (number,)),
     )
+
+
+def _decisions(outcome: object) -> list[Decision]:
+    if not isinstance(outcome, Sequence) or isinstance(outcome, str | bytes):
+        raise InvalidRequestError(
+            "outcome", f"must be a list of decisions, not {repr_of(outcome, 80)}"
+        )
+    return list(outcome)
 
 
 def _touched(key: int, decisions: list[Decision], numbers: tuple[int, ...] = ()) -> Touches:

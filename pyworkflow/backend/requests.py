@@ -1,9 +1,11 @@
 """From the port's values to the ledger's and back: everything that is checked before a transaction begins."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.backend.base import Poll, Reuse
+from pyworkflow.backend.gate import check_type
 from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import microseconds, to_datetime
@@ -27,6 +29,7 @@ from pyworkflow.values import (
     check_name,
     check_payload,
     check_seconds,
+    check_storable,
     check_tags,
     check_text,
 )
@@ -47,6 +50,7 @@ def start(process: Process) -> Start:
     Raises:
         InvalidRequestError: A part of it is not acceptable.
     """
+    check_type(process, Process, "process")
     return Start(
         workflow=check_name(process.workflow, "workflow"),
         id=check_name(process.assign_id(), "process id"),
@@ -91,7 +95,11 @@ def named(unit: StoredUnit, process_id: str) -> ProcessRow:
         UnknownProcessError: There is none.
     """
     name, _, run = str(process_id).partition(":")
-    row = unit.run_of(name, int(run)) if run.isascii() and run.isdigit() else unit.find(process_id)
+    row = (
+        unit.run_of(name, int(run))
+        if run.isascii() and run.isdigit() and len(run) < 19
+        else unit.find(process_id)
+    )
     if row is None:
         raise UnknownProcessError(process_id)
     return row
@@ -104,8 +112,8 @@ def activity_lease(task: ActivityTask) -> tuple[int, str]:
         StaleActivityTaskError: It carries none.
     """
     try:
-        return int(task.context["number"]), str(task.context["token"])
-    except (KeyError, TypeError, ValueError):
+        return _lease(task.context, "number")
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise StaleActivityTaskError(task.activity_execution.id, "it holds no lease") from None
 
 
@@ -116,9 +124,20 @@ def decision_lease(task: DecisionTask) -> tuple[int, str]:
         StaleDecisionTaskError: It carries none.
     """
     try:
-        return int(task.context["key"]), str(task.context["token"])
-    except (KeyError, TypeError, ValueError):
+        return _lease(task.context, "key")
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise StaleDecisionTaskError(task.process.id or "?", "it holds no lease") from None
+
+
+def _lease(context: dict[str, Any], key: str) -> tuple[int, str]:
+    number = int(context[key])
+    if not 0 <= number < 2**63:
+        raise ValueError(number)
+    token: object = context["token"]
+    if not isinstance(token, str):
+        raise TypeError(type(token))
+    check_storable(token, "token")
+    return number, token
 
 
 def activity_task(claim: ActivityClaim) -> ActivityTask:

@@ -30,7 +30,7 @@ from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.unit import Names
 from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import check_payload
+from pyworkflow.values import MAX_NAME, check_payload, check_text
 
 CONTENDED_SECONDS = 0.02
 """Longest pause before looking again at work that other transactions have under their locks."""
@@ -142,7 +142,11 @@ class Turns(Transactions):
         now = time.monotonic()
         for poll in polls:
             kind = "decision" if poll.kind is DecisionTask else "activity"
-            key = (kind, poll.category, poll.identity or "anonymous")
+            key = (
+                kind,
+                poll.category,
+                check_text(poll.identity, "identity", MAX_NAME) or "anonymous",
+            )
             names = requests.poll_names(poll)
             recorded, before = self._polled.get(key, (-POLLER_SECONDS, None))
             if now - recorded > POLLER_SECONDS / 3 or names != before:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyworkflow.activity import Activity, ActivityMonitor, AnyActivity
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Backend, Capability, Pending, Reuse
+from pyworkflow.backend.gate import gated
 from pyworkflow.backend.registry import connect
 from pyworkflow.backend.wrapper import Wrapper
 from pyworkflow.backoff import ride_out
@@ -156,10 +157,12 @@ class Manager:
         """What polls for activities carry: the names of the activities of this program, in order."""
         return self._activity_names
 
+    @gated
     def find_activity(self, name: str) -> AnyActivity | None:
         """Return the activity of a name, if this program has it."""
         return self._activities.get(name)
 
+    @gated
     def find_workflow(self, name: str) -> type[Workflow] | None:
         """Return the workflow of a name, if this program has it."""
         return self._workflows.get(name)
@@ -325,6 +328,7 @@ class Manager:
         """Return a lease on a decision of a workflow that this program has, or None if none waits now."""
         return self.backend.poll_decision_task(category, identity, self.workflow_names)
 
+    @gated
     def workflow_for_task(self, task: DecisionTask) -> Workflow:
         """Return the workflow that decides a task.
 
@@ -338,6 +342,7 @@ class Manager:
             raise UnknownWorkflowError(name, "this program does not have it")
         return self._workflows[name]()
 
+    @gated
     def activity_for_task(
         self, task: ActivityTask, monitor: ActivityMonitor | None = None
     ) -> Activity:

@@ -121,7 +121,12 @@ class Process(Struct, frozen=True, omit_defaults=True):
         if type(self.history) is not History:
             given: Any = self.history
             events = [ProcessStartedEvent()] if given is None else given
-            force_setattr(self, "history", History(events))
+            try:
+                force_setattr(self, "history", History(events))
+            except TypeError:
+                raise InvalidRequestError(
+                    f"history {repr_of(events, 80)}", "must be a list of events"
+                ) from None
 
     def assign_id(self) -> str:
         """Return the id. A process without one gets it here, for good: to start the same object again is to repeat the same start."""

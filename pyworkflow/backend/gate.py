@@ -1,6 +1,6 @@
 """Checks the arguments of a call by the annotations of its parameters, before anything of the call runs.
 
-Every public method of every backend has such a gate, by the annotations of the port. What is checked here is the type and what no store can carry (NaN, an integer beyond 64 bits, NUL or a lone surrogate in a
+Every public method of every backend has such a gate, by the annotations of the port; so have the constructors of backends and workers. What is checked here is the type and what no store can carry (NaN, an integer beyond 64 bits, NUL or a lone surrogate in a
 text). Ranges and payloads are the affair of whoever uses the value.
 """
 
@@ -9,8 +9,9 @@ from datetime import datetime as DateTime
 from enum import Enum
 from functools import cache, wraps
 from inspect import isfunction, signature
+from os import PathLike
 from types import NoneType, UnionType
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
@@ -23,6 +24,8 @@ from pyworkflow.failure import repr_of
 from pyworkflow.process import Process
 from pyworkflow.task import ActivityTask, DecisionTask
 from pyworkflow.values import check_seconds, check_storable, check_text
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Check = Callable[[Any, str], Any]
 """Is given a value and the name of its parameter; returns the value, or what stands for it, or raises `InvalidRequestError`."""
@@ -41,6 +44,15 @@ FIELDS: dict[type[Struct], tuple[str, ...]] = {
 
 ALONE = (Completion, Process)
 """Elements that stand alone in their list: one that is wrong is refused by itself, and its error returned."""
+
+
+def gated(function: F) -> F:
+    """Have a method check its arguments by the annotations of its parameters.
+
+    Raises:
+        InvalidRequestError: An argument is of another type; it is named.
+    """
+    return cast("F", _gated(function, function))
 
 
 def gate(backend: type, port: type) -> None:
@@ -129,6 +141,8 @@ def _check_of(hint: Any, name: str) -> Check | None:
         return _mapping(get_args(hint))
     if origin is Callable:
         return _callable
+    if origin is PathLike:
+        return _instance(PathLike)
     if hint in _PLAIN:
         return _PLAIN[hint]
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -5,6 +5,7 @@ from threading import RLock
 from typing import TypeVar
 
 from pyworkflow.backend.base import Capability
+from pyworkflow.backend.gate import gated
 from pyworkflow.backend.group import Submission
 from pyworkflow.backend.memory_tables import Tables
 from pyworkflow.backend.memory_unit import MemoryUnit
@@ -29,6 +30,7 @@ class MemoryBackend(StoredBackend):
     name = "memory"
     capabilities = StoredBackend.capabilities | {Capability.CLOCK}
 
+    @gated
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
         self._tables = Tables()

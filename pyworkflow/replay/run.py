@@ -153,7 +153,7 @@ class Run(Requests):
         self.history = History()
         self.process = structs.replace(self.process, input=None, history=self.history)
         self.commands = Commands()
-        self._mailbox = Mailbox(lambda *_: None)
+        self._mailbox = Mailbox(lambda name, error: None)
         self._operations.clear()
         self._reader, self._window, self._main = Reader(), Window([], 0, None), None
         self._made, self._known, self._unrecorded = [], None, None

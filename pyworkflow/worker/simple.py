@@ -8,6 +8,7 @@ from threading import Event
 
 from pyworkflow.activity import ActivityMonitor
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Poll
+from pyworkflow.backend.gate import gated
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.ids import new_id
@@ -45,6 +46,7 @@ class SimpleWorker(ABC):
 
     kind: type[ActivityTask] | type[DecisionTask]
 
+    @gated
     def __init__(
         self,
         manager: Manager,

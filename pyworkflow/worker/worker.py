@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, Poll, Turn
+from pyworkflow.backend.gate import gated
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.cache import BATCH_BYTES, value_size
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
@@ -91,6 +92,7 @@ class Worker:
         InvalidRequestError: An argument is out of its range.
     """
 
+    @gated
     def __init__(
         self,
         manager: Manager,

@@ -296,6 +296,17 @@ def test_an_outcome_that_breaks_the_translation_is_refused_by_itself(script: Scr
     assert errors[1] is None
 
 
+def test_what_is_no_completion_is_refused_by_itself(script: Script) -> None:
+    task = script.deciding()
+    script.answer("respond_decision_task_completed")
+    wrong: Any = Completion(object(), [])  # type: ignore[arg-type]
+
+    errors = script.backend.turn([wrong, Completion(task, [])]).errors
+
+    assert isinstance(errors[0], InvalidRequestError)
+    assert errors[1] is None
+
+
 # -- what is kept --------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,7 @@
 """Odd values in every parameter of every method of the port: refused with a typed error, or stored and read by another backend object."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
@@ -16,52 +15,19 @@ from pyworkflow.backend.base import Backend, Completion, FailedDecision, Poll
 from pyworkflow.backend.gate import gate
 from pyworkflow.backend.memory import MemoryBackend
 from pyworkflow.backend.sqlite import SQLiteBackend
-from pyworkflow.decision import CompleteProcess, ScheduleActivity, Timer
+from pyworkflow.decision import CompleteProcess, ScheduleActivity
 from pyworkflow.errors import InvalidRequestError, PyworkflowError
 from pyworkflow.failure import repr_of
 from pyworkflow.process import Process, Status
 from pyworkflow.result import ActivityCompleted, ActivityFailed
 from pyworkflow.retry import Retry
-from pyworkflow.signal import Signal
 from pyworkflow.task import ActivityTask, DecisionTask
-
-
-class Name(StrEnum):
-    ORDER = "order"
+from tests.odd_values import ODD
 
 
 def _any(thing: object) -> Any:
     return thing
 
-
-def _cycle() -> list[Any]:
-    cycle: list[Any] = []
-    cycle.append(cycle)
-    return cycle
-
-
-def _deep() -> list[Any]:
-    deep: list[Any] = []
-    for _ in range(5_000):
-        deep = [deep]
-    return deep
-
-
-ODD: list[Any] = [
-    *(None, True, 0, -1, 0.005, float("nan"), float("inf"), 10**30, 2**63 - 1),
-    *("", "x" * 300, "a\0b", "\ud800", "a:b", "a:" + "9" * 30, "arn", b"x", Name.ORDER),
-    *([], [1], {}, {"a": 1}, {1: 2}, (), (object(),), {1}, ["\ud800"], ["a\0"], _cycle(), _deep()),
-    *(
-        object(),
-        object,
-        ValueError("x"),
-        timedelta(milliseconds=5),
-        datetime.fromisoformat("2026-01-01"),
-        len,
-    ),
-    *(Signal("s"), Timer(1), Process("order"), Retry(), ActivityCompleted(1), Poll(ActivityTask)),
-]
-"""No datetime with a zone, and no callable that fits: they are right somewhere, and a call of `purge` would remove what is to be read."""
 
 Values = dict[str, Callable[[], Any]]
 

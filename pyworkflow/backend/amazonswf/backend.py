@@ -360,7 +360,7 @@ class AmazonSWFBackend(Backend, ForkAware):
             errors = list(self._senders.map(self._completed, completions))
         lost = next((e for e in errors if isinstance(e, BackendUnavailableError)), None)
         for completion, error in zip(completions, errors, strict=True):
-            token = str(completion.task.context.get("token"))
+            token = _token(completion)
             if lost is not None and error is None:
                 # All of them will be sent again: this one has been taken already.
                 self._taken.add(token)
@@ -371,7 +371,7 @@ class AmazonSWFBackend(Backend, ForkAware):
         return errors
 
     def _completed(self, completion: Completion) -> PyworkflowError | None:
-        if str(completion.task.context.get("token")) in self._taken:
+        if _token(completion) in self._taken:
             return None
         try:
             self._complete(completion)
@@ -379,7 +379,7 @@ class AmazonSWFBackend(Backend, ForkAware):
             return error
         except Exception as error:
             # One outcome that cannot be sent must not keep the others from SWF.
-            log.exception("an outcome of %s cannot be sent", completion.task.context.get("token"))
+            log.exception("an outcome of %s cannot be sent", _token(completion))
             return InvalidRequestError("outcome", describe(error).line)
         return None
 
@@ -462,3 +462,9 @@ class AmazonSWFBackend(Backend, ForkAware):
     def _check_open(self) -> None:
         if self._closing.is_set():
             raise BackendUnavailableError("the backend has been closed")
+
+
+def _token(completion: Completion) -> str:
+    """Return the token of a task; of what is no completion, none."""
+    context: object = getattr(getattr(completion, "task", None), "context", None)
+    return str(context.get("token")) if isinstance(context, dict) else ""

@@ -6,6 +6,7 @@ from typing import TypeVar
 import psycopg
 
 from pyworkflow.backend.base import Capability, Poll
+from pyworkflow.backend.gate import gated
 from pyworkflow.backend.group import Rider, Submission
 from pyworkflow.backend.postgresql.address import Address, checked, parse_url
 from pyworkflow.backend.postgresql.connections import Connection, Connections
@@ -58,6 +59,7 @@ class PostgreSQLBackend(Joining):
 
     name = "postgresql"
 
+    @gated
     def __init__(
         self,
         conninfo: str,

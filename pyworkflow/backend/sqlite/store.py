@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import apsw
 
 from pyworkflow.backend.base import Capability
+from pyworkflow.backend.gate import gated
 from pyworkflow.backend.group import Submission
 from pyworkflow.backend.reading import feed_entries
 from pyworkflow.backend.sqlite.boot import Anchor, BootClock, anchor, right_anchor
@@ -44,6 +45,7 @@ class SQLiteBackend(StoredBackend):
 
     name = "sqlite"
 
+    @gated
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
         self._database = Database(path)

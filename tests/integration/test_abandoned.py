@@ -120,7 +120,7 @@ def test_an_activity_that_does_not_return_gives_up_its_place(
     pool: str, hang: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     of = Manager(MemoryBackend(), [Calls])
-    with working(of, pool=pool, concurrency=1, lease=0.3, grace=60):
+    with working(of, pool=pool, concurrency=1, lease=1.5, grace=60):
         for _ in range(2):
             hung = of.start_process(Process(Calls, input=[hang.name, None]))
             assert "timed out: start_to_close" in reason(of.wait_for_process(hung, 60))
@@ -136,7 +136,7 @@ def test_a_blocked_event_loop_is_named_and_costs_other_coroutines_nothing_but_ti
     hang: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     of = Manager(MemoryBackend(), [Calls])
-    with working(of, pool="asyncio", concurrency=10, lease=0.3):
+    with working(of, pool="asyncio", concurrency=10, lease=1.5):
         ids = [
             of.start_process(Process(Calls, input=[name, 1 if name != hang.name else None]))
             for name in ["add_one_later"] * 4 + [hang.name] + ["add_one_later"] * 4
@@ -166,7 +166,7 @@ def test_while_the_event_loop_is_blocked_other_workers_get_its_coroutines(
         activities = (block, add_one, add_one_later)  # type: ignore[assignment]
 
     of = Manager(MemoryBackend(), [Blocks])
-    with working(of, pool="asyncio", concurrency=4, lease=0.3) as blocked:
+    with working(of, pool="asyncio", concurrency=4, lease=1.5) as blocked:
         blocking = of.start_process(Process(Blocks, input=["block", None]))
         assert began.wait(60)
         while "blocks the event loop" not in caplog.text:

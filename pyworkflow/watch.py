@@ -27,6 +27,10 @@ LONGEST_SLEEP = 0.5
 """Seconds between two looks at a call that has not returned, at most."""
 
 
+RECALL_SECONDS = 1.0
+"""Seconds after which an exception for another thread is taken back."""
+
+
 class Dropped(BaseException):
     """Raised in code whose result nobody waits for any more. No `Exception`, so that error handling does not swallow it."""
 
@@ -95,14 +99,35 @@ _here = _Here()
 def drop(thread: threading.Thread) -> str:
     """Raise `Dropped` in a thread as soon as it executes Python code; return the stack of what it is doing.
 
-    A call that waits in C is not reached until it returns.
+    A call that waits in C for longer than `RECALL_SECONDS` is not reached.
     """
     ident = thread.ident
     if ident is None:
         return ""
     stack = stack_of(thread)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Dropped))
+    _raise_in(ident, Dropped)
+    threading.Thread(target=_recall, args=(thread, ident), daemon=True).start()
     return stack
+
+
+def _raise_in(ident: int, kind: type[BaseException] | None) -> None:
+    exception = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), exception)
+
+
+def _recall(thread: threading.Thread, ident: int) -> None:
+    """Take back an exception that has not reached its thread.
+
+    Up to Python 3.12 one that waits makes all threads look for it, at each call and each loop, and in 3.11 those that are traced or profiled
+    hang. What ends that is an exception that does reach its thread.
+    """
+    time.sleep(RECALL_SECONDS)
+    if thread.is_alive():
+        _raise_in(ident, None)
+    with suppress(Dropped):
+        _raise_in(threading.get_ident(), Dropped)
+        while True:
+            time.sleep(0)
 
 
 def stack_of(thread: threading.Thread) -> str:

@@ -1,7 +1,8 @@
 """Checks the arguments of a call by the annotations of its parameters, before anything of the call runs.
 
-Every public method of every backend has such a gate, by the annotations of the port; so have the constructors of backends and workers. What is checked here is the type and what no store can carry (NaN, an integer beyond 64 bits, NUL or a lone surrogate in a
-text). Ranges and payloads are the affair of whoever uses the value.
+Every public method of every backend has such a gate, by the annotations of the port; so have the constructors of backends and workers.
+What is checked here is the type, and what no store can carry: NaN, and an integer beyond 64 bits. Ranges, names and payloads are the
+affair of whoever uses the value.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from pyworkflow.errors import InvalidRequestError
 from pyworkflow.failure import repr_of
 from pyworkflow.process import Process
 from pyworkflow.task import ActivityTask, DecisionTask
-from pyworkflow.values import check_seconds, check_storable, check_text
+from pyworkflow.values import check_seconds, check_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -174,7 +175,6 @@ def _text(value: Any, what: str) -> str:
         if not isinstance(value, str):
             raise refusal(what, value, "text")
         value = str.__str__(value)
-    check_storable(value, what)
     return cast("str", value)
 
 

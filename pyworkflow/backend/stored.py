@@ -199,6 +199,9 @@ class StoredBackend(Turns, Defining):
             raise
 
     def _process(self, unit: StoredUnit, row: ProcessRow) -> Process:
+        if not self._histories.have(row.key):
+            # Its events and its input, in one trip.
+            unit.expect_histories([(row.key, 0)])
         with self._reading(row):
             return to_process(unit, row, *self._histories.upto(unit, row, row.last_seq))
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -216,3 +218,26 @@ def test_what_a_blocked_event_loop_has_not_begun_counts_as_not_begun() -> None:
 
     assert results == [ProcessCompleted("done")] * 3
     assert len(attempts) == 3
+
+
+BLOCKED = """
+import sys, threading, time
+from pyworkflow import watch
+
+waits = threading.Thread(target=threading.Event().wait, daemon=True)
+waits.start()
+watch.drop(waits)
+time.sleep(2 * watch.RECALL_SECONDS)
+sys.setprofile(lambda *_: None)
+(lambda: None)()
+sys.setprofile(None)
+print("goes on")
+"""
+
+
+def test_a_thread_that_cannot_be_reached_disturbs_no_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout == "goes on\n", done.stderr

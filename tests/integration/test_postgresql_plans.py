@@ -135,7 +135,7 @@ NOT_HOT = {
     "add_tags", "put_decisions", "add_activities", "put_timers", "put_children", "add_signals", "saw", "pollers",
     "add_receipt", "void_receipt", "get_receipt", "notify", "count_processes", "counters", "orphans", "strangers",
     "purge_receipts", "purge_pollers", "get_domain", "add_domain", "schema_version", "schema_is_there", "schema_lock",
-    "schema_begin", "schema_meta", "schema_values", "set_version", "lag", "catch_up", "add_processes",
+    "schema_begin", "schema_meta", "schema_values", "set_version", "lag", "catch_up", "add_processes", "feed_purged", "server_version",
 }  # fmt: skip
 
 WRITES = ("set_processes", "set_activities", "add_events")

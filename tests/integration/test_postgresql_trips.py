@@ -112,7 +112,8 @@ def test_an_idle_worker_does_a_process_of_three_steps_in_five_transactions(
 
     # Now and then a lease is extended as well.
     assert statistics.median(transactions) == 5
-    assert statistics.median(trips) <= 17
+    # The last two read the history for whoever waits: a closed process is in no cache.
+    assert statistics.median(trips) <= 18
     of.backend.close()
 
 

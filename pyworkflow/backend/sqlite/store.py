@@ -22,6 +22,7 @@ from pyworkflow.clock import SECOND, Clock, SystemClock
 from pyworkflow.codec import decode, encode
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.forks import watch_forks
+from pyworkflow.values import check_storable
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class SQLiteBackend(StoredBackend):
     @gated
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
+        check_storable(str(path), "path")
         self._database = Database(path)
         self.path = self._database.path
         self.capabilities = StoredBackend.capabilities | {Capability.CLOCK}

@@ -5,6 +5,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from random import uniform
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -222,7 +223,9 @@ def nap(left: float, due_in: int) -> float:
         left: Seconds that are left to wait.
         due_in: In how many microseconds something is due.
     """
-    return max(0.0, min(left, due_in / SECOND, Wakeups.FLOOR))
+    # At random, so that workers of two releases take turns: a task that one of them gives back a second later would be its own again and again.
+    longest = uniform(Wakeups.FLOOR / 2, Wakeups.FLOOR)  # noqa: S311 - no secret
+    return max(0.0, min(left, due_in / SECOND, longest))
 
 
 def _count_events(unit: StoredUnit, key: int) -> None:

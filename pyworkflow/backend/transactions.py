@@ -5,7 +5,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from random import uniform
+from random import Random
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from pyworkflow.forks import ForkAware
 from pyworkflow.ledger.sweep import sweep
 
 T = TypeVar("T")
+
+_chance = Random()  # noqa: S311 - no secret; not that of users, which they may have seeded
 
 log = logging.getLogger("pyworkflow.backend")
 
@@ -224,7 +226,7 @@ def nap(left: float, due_in: int) -> float:
         due_in: In how many microseconds something is due.
     """
     # At random, so that workers of two releases take turns: a task that one of them gives back a second later would be its own again and again.
-    longest = uniform(Wakeups.FLOOR / 2, Wakeups.FLOOR)  # noqa: S311 - no secret
+    longest = _chance.uniform(Wakeups.FLOOR / 2, Wakeups.FLOOR)
     return max(0.0, min(left, due_in / SECOND, longest))
 
 

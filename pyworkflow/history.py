@@ -180,12 +180,16 @@ class History(Sequence[Event]):
     def _ask(self, question: Callable[[_Tally], T]) -> T:
         """Return what a question finds in the tally of exactly these events."""
         tally = self._tally
-        with tally.lock:
-            if tally.counted <= self._length:
-                tally.count(self._length)
-                # Under the lock: another thread may count on for a longer view.
-                return question(tally)
-        # A longer view has counted on: this one counts for itself.
+        # Without waiting: whoever counts may be the thread that a signal handler asks from.
+        if tally.lock.acquire(blocking=False):
+            try:
+                if tally.counted <= self._length:
+                    tally.count(self._length)
+                    # Under the lock: another thread may count on for a longer view.
+                    return question(tally)
+            finally:
+                tally.lock.release()
+        # Somebody counts, or has counted on for a longer view: this one counts for itself.
         own = _Tally(tally.events)
         own.count(self._length)
         return question(own)

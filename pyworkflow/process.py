@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime as DateTime
 from enum import StrEnum
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field, structs
@@ -55,7 +55,7 @@ class Status(StrEnum):
     CONTINUED = "continued"
 
 
-_assigning = Lock()
+_assigning = RLock()
 
 
 class Process(Struct, frozen=True, omit_defaults=True):

@@ -8,7 +8,7 @@ tells what its calls and its answers to polls tell.
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import Any, ClassVar
 
 from blinker import Signal as BlinkerSignal
@@ -77,7 +77,7 @@ class BlinkerBackend(Wrapper, ForkAware):
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
         self.name = f"blinker+{backend.name}"
-        self._lock = Lock()
+        self._lock = RLock()
         self._announced: dict[Key, list[_Announcement]] = {}
         self._shown: calls.Shown | None = None
         if Capability.FEED in backend.capabilities:
@@ -88,7 +88,7 @@ class BlinkerBackend(Wrapper, ForkAware):
 
     def after_fork_in_child(self) -> None:
         """Replace what threads share: completions that were under way are the parent's."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._announced = {}
         if self._shown is not None:
             self._shown = calls.Shown()

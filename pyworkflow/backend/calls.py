@@ -7,7 +7,7 @@ polled for the decision.
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from datetime import datetime as DateTime
-from threading import Lock
+from threading import RLock
 
 from pyworkflow.backend.exchange import FEED_START, FailedDecision, FeedEntry
 from pyworkflow.codec import Json
@@ -84,7 +84,7 @@ class Shown:
     """Remembers what was told of the tasks that were polled, so that a decision that is handed out again tells nothing again."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._told: OrderedDict[tuple[str | None, int, DateTime | None], int] = OrderedDict()
 
     def polled(self, task: ActivityTask | DecisionTask) -> Iterator[Told]:

@@ -326,6 +326,8 @@ def test_a_call_from_a_signal_handler_is_made_or_refused_and_never_hangs(
         try:
             backend.signal_process("one", "tick", calls)
             backend.history("one")
+            process.unseen_events()
+            Process("w").assign_id()
             backend.wake()
         except ReentrantCallError:
             refused += 1
@@ -334,6 +336,7 @@ def test_a_call_from_a_signal_handler_is_made_or_refused_and_never_hangs(
     with local_backend(kind, request) as backend:
         backend.register_workflow("w")
         backend.start_process(Process("w", id="one"))
+        process = backend.process_by_id("one")
         before = signal.signal(signal.SIGALRM, on_alarm)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.001)
@@ -342,6 +345,8 @@ def test_a_call_from_a_signal_handler_is_made_or_refused_and_never_hangs(
                 number += 1
                 backend.start_process(Process("w", id=f"p{number}"))
                 backend.history(f"p{number}")
+                process.history.prefix(1).unseen()
+                Process("w").assign_id()
                 backend.turn(polls=[Poll(DecisionTask, names=("other",))])
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

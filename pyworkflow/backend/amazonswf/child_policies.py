@@ -8,7 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from threading import Lock
+from threading import RLock
 
 from pyworkflow.backend.amazonswf.client import Calls, Fault
 from pyworkflow.backend.amazonswf.executions import Execution, Executions, execution_of, status_of
@@ -64,7 +64,7 @@ class ChildPolicies:
         self._executions = executions
         self._payloads = payloads
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = RLock()
         self._open_parents: OrderedDict[Execution, float] = OrderedDict()
 
     # -- from the parent's side ----------------------------------------------------------------------------------------------------

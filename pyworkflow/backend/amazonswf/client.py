@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from pyworkflow.backend.exchange import Poll
@@ -69,7 +69,7 @@ class Calls:
         self.retried = 0
         self._make = make
         self._client: Any = None
-        self._lock = Lock()
+        self._lock = RLock()
 
     @property
     def client(self) -> Any:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, timedelta
 from datetime import datetime as DateTime
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from msgspec import Struct
@@ -56,7 +56,7 @@ class Executions:
     def __init__(self, calls: Calls, payloads: Payloads) -> None:
         self._calls = calls
         self._payloads = payloads
-        self._lock = Lock()
+        self._lock = RLock()
         self._newest: OrderedDict[str, str] = OrderedDict()
 
     def note(self, process_id: str, run: str) -> None:

@@ -1,6 +1,6 @@
 """What was read of the processes that were decided last: a step costs the same however long their histories are."""
 
-from threading import Lock
+from threading import RLock
 
 from pyworkflow.backend.amazonswf.executions import Execution
 from pyworkflow.cache import CACHE_BYTES, SizedCache
@@ -15,7 +15,7 @@ class ReaderCache:
     """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._readers: SizedCache[Execution, Reader] = SizedCache(limit)
 
     @property

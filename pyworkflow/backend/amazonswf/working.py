@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from pyworkflow.activity import ActivityExecution
@@ -58,7 +58,7 @@ class Working:
         self._calls = calls
         self._payloads = payloads
         self._pause = pause
-        self._lock = Lock()
+        self._lock = RLock()
         self._beats: OrderedDict[str, Json] = OrderedDict()
 
     def poll(self, poll: Poll) -> ActivityTask | None:

@@ -7,7 +7,8 @@ on long after the server has come back, and a wrong password is told as a time-o
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from threading import BoundedSemaphore, RLock
+from queue import Empty, SimpleQueue
+from threading import RLock
 from typing import Any
 
 import psycopg
@@ -51,7 +52,10 @@ class Connections:
         self._free: deque[Connection] = deque()
         self._lent: set[Connection] = set()
         self._lock = RLock()
-        self._slots = BoundedSemaphore(most)
+        # A signal handler may borrow while its thread is here: this queue is safe then, a semaphore hangs.
+        self._slots: SimpleQueue[None] = SimpleQueue()
+        for _ in range(most):
+            self._slots.put(None)
         self._patience = patience
         self._closed = False
 
@@ -62,8 +66,12 @@ class Connections:
         Raises:
             BackendOutageError: There is none to be had.
         """
-        if not self._slots.acquire(timeout=self._patience):
-            raise BackendOutageError(f"all connections to {self._address.label} are in use")
+        try:
+            self._slots.get(timeout=self._patience)
+        except Empty:
+            raise BackendOutageError(
+                f"all connections to {self._address.label} are in use"
+            ) from None
         try:
             connection = self._take()
             self._lent.add(connection)
@@ -73,7 +81,7 @@ class Connections:
                 self._lent.discard(connection)
                 self._take_back(connection)
         finally:
-            self._slots.release()
+            self._slots.put(None)
 
     def _take(self) -> Connection:
         while True:

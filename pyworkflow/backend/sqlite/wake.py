@@ -10,7 +10,7 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Event, RLock, Thread
 
 from pyworkflow.forks import drop_descriptor
 
@@ -49,7 +49,7 @@ class WakeFile:
         self._changes = changes
         self._thread: Thread | None = None
         self._events: INotify | None = None
-        self._starting = Lock()
+        self._starting = RLock()
         self._stopped = Event()
 
     def touch(self) -> None:

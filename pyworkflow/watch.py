@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
+from pyworkflow.mistakes import ControlFlow
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ RECALL_SECONDS = 1.0
 """Seconds after which an exception for another thread is taken back."""
 
 
-class Dropped(BaseException):
-    """Raised in code whose result nobody waits for any more. No `Exception`, so that error handling does not swallow it."""
+class Dropped(ControlFlow):
+    """Raised in code whose result nobody waits for any more."""
 
 
 class Limit:

@@ -187,7 +187,7 @@ class Asking(Calls):
 
     def saga(self) -> Saga:
         """Return an ``async with`` block that undoes its steps if it fails or is canceled."""
-        return Saga()
+        return Saga(self._running().loop)
 
     def now(self) -> DateTime:
         """Return the time at which the present decision began, aware UTC; the same in every replay."""

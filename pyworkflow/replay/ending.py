@@ -1,14 +1,14 @@
 """How a process ends when its code does."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from pyworkflow.codec import Json
 from pyworkflow.decision import CancelProcess, CompleteProcess, Decision, FailProcess
-from pyworkflow.errors import is_outage
 from pyworkflow.failure import describe
+from pyworkflow.mistakes import is_mistake
 from pyworkflow.replay.arguments import plain
-from pyworkflow.replay.failures import ContinueAsNew
+from pyworkflow.replay.failures import continuing
 
 
 def ending(
@@ -35,19 +35,9 @@ def ending(
         error = main.exception()
         if error is None:
             return CompleteProcess(plain(main.result(), "result"))
-    if (new := _continuing(error)) is not None:
+    if (new := continuing(error)) is not None:
         return new.decision
-    if is_outage(error) or isinstance(error, parks_on) or not isinstance(error, Exception):
+    if is_mistake(error, parks_on):
         raise error
     description = describe(error)
     return FailProcess(description.line, description.details)
-
-
-def _continuing(error: BaseException) -> ContinueAsNew | None:
-    """Return the request to continue as new, also out of the group that a task group makes of it."""
-    if isinstance(error, ContinueAsNew):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return next((new for e in group.exceptions if (new := _continuing(e)) is not None), None)
-    return None

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.codec import Json
 from pyworkflow.decision import ContinueProcess
+from pyworkflow.mistakes import ControlFlow, parts
 from pyworkflow.result import (
     ActivityCanceled,
     ActivityFailed,
@@ -78,8 +79,8 @@ class SideEffectFailed(Exception):
     """The function of a side effect raised an exception; only its text is recorded."""
 
 
-class ContinueAsNew(BaseException):
-    """Ends a run of `ReplayWorkflow.continue_as_new`. No `Exception`, so that error handling does not swallow it.
+class ContinueAsNew(ControlFlow):
+    """Ends a run of `ReplayWorkflow.continue_as_new`.
 
     Attributes:
         decision: What is decided.
@@ -88,6 +89,11 @@ class ContinueAsNew(BaseException):
     def __init__(self, decision: ContinueProcess) -> None:
         super().__init__(decision)
         self.decision = decision
+
+
+def continuing(error: BaseException) -> ContinueAsNew | None:
+    """Return the request to continue as new, also out of the group that a task group makes of it."""
+    return next((part for part in parts(error) if isinstance(part, ContinueAsNew)), None)
 
 
 def raised(result: ActivityResult, execution: ActivityExecution) -> BaseException:

@@ -7,14 +7,16 @@ become durable timers. The rest of a loop is refused with advice.
 import asyncio
 import inspect
 import logging
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import CoroutineType
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
+from pyworkflow.mistakes import MISTAKES, is_mistake
 from pyworkflow.replay.failures import refuse
 from pyworkflow.replay.forbidden import LOOP, forbid
 from pyworkflow.replay.operation import NumberedFuture, NumberedTask
@@ -50,13 +52,19 @@ class Condition:
         self.holds = holds
         self.waiter = waiter
 
-    def settle(self) -> bool:
-        """End the waiting if the predicate holds or raises; tell whether nobody waits any more."""
+    def settle(self, mistakes: tuple[type[BaseException], ...]) -> bool:
+        """End the waiting if the predicate holds or raises; tell whether nobody waits any more.
+
+        Raises:
+            BaseException: The predicate has raised a mistake.
+        """
         if not self.waiter.done():
             try:
                 if self.holds():
                     self.waiter.set_result(None)
             except Exception as error:
+                if is_mistake(error, mistakes):
+                    raise
                 self.waiter.set_exception(error)
         return self.waiter.done()
 
@@ -64,12 +72,20 @@ class Condition:
 class DeterministicLoop(asyncio.AbstractEventLoop):
     """Runs callbacks in the order in which they became ready, until none is.
 
+    A mistake in the code stops it, before anything comes of the mistake: where a task ends with one, and where code asks for anything
+    while it handles one, in an ``except`` or ``finally`` block say.
+
     Args:
         timers: What makes delays durable.
+        mistakes: The exceptions that are mistakes in the code.
     """
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(
+        self, timers: Timers, mistakes: tuple[type[BaseException], ...] = MISTAKES
+    ) -> None:
         self._timers = timers
+        self._mistakes = mistakes
+        self._outer_error: BaseException | None = None
         self._ready: deque[asyncio.Handle] = deque()
         self._tasks: dict[NumberedTask[Any], None] = {}
         self._numbers = 0
@@ -89,8 +105,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
         Raises:
             BlockedDecisionError: It never comes to rest.
+            BaseException: A mistake in the code, or what a callback raised.
         """
         self._now = now
+        self._outer_error = sys.exception()
         limit = self.turns + MAX_TURNS
         before = events._get_running_loop()
         events._set_running_loop(self)
@@ -123,12 +141,50 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if not self._conditions:
             return False
         waiting = self._conditions
-        self._conditions = [condition for condition in waiting if not condition.settle()]
+        self._conditions = [c for c in waiting if not c.settle(self._mistakes)]
         return len(self._conditions) < len(waiting)
 
     def until(self, condition: Condition) -> None:
         """Resolve a condition's waiter as soon as it holds when the loop comes to rest."""
         self._conditions.append(condition)
+
+    def listen(self) -> None:
+        """Refuse what the code asks for if the run is over, or if the code handles a mistake: nothing comes of that.
+
+        Raises:
+            Dropped: The run is over, or is abandoned.
+        """
+        if self.over or self.error is not None:
+            refuse()
+        self.check_handled()
+
+    def check_handled(self) -> None:
+        """Abandon the decision if the code handles a mistake.
+
+        Raises:
+            Dropped: It does; `run` raises the mistake.
+        """
+        handled = sys.exception()
+        # Whoever runs this loop may handle an exception of its own.
+        if (
+            handled is not None
+            and handled is not self._outer_error
+            and events._get_running_loop() is self
+        ):
+            self.refuse_mistake(handled)
+
+    def refuse_mistake(self, error: BaseException) -> None:
+        """Abandon the decision if an exception is a mistake.
+
+        Raises:
+            Dropped: It is one; `run` raises it.
+        """
+        if is_mistake(error, self._mistakes):
+            self._abandon(error)
+
+    def _abandon(self, error: BaseException) -> NoReturn:
+        self.error = self.error or error
+        refuse()
 
     def fire(self, handle: asyncio.TimerHandle) -> None:
         """Have a timer's callback run next."""
@@ -196,7 +252,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if isinstance(coro, Generator):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         work = _awaiting(coro) if asyncio.isfuture(coro) else coro
-        task = NumberedTask(self.number(), work, self, name, context)
+        task = NumberedTask(self.number(), work, self, name, context, self.check_handled)
         task.forget_quietly()
         if self.over:
             # A block that cleans up begins something: it gets a task that never runs.
@@ -210,6 +266,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         assert isinstance(task, NumberedTask)  # noqa: S101 - the loop makes no others
         self._tasks.pop(task, None)
+        # The method that returns it would count it as retrieved.
+        error = task._exception
+        if error is not None and not self.over and is_mistake(error, self._mistakes):
+            self.error = self.error or error
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

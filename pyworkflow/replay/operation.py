@@ -49,15 +49,23 @@ class NumberedTask(asyncio.Task[T]):
         loop: asyncio.AbstractEventLoop,
         name: str | None,
         context: Context | None,
+        check_cancel: Callable[[], None],
     ) -> None:
         # Before the constructor, which puts the task into a set.
         self.number = number
+        self._check_cancel = check_cancel
         super().__init__(
             coroutine,
             loop=loop,
             name=f"Task-{number}" if name is None else name,
             context=context,
         )
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Ask the task to end. A task group that is left by a mistake cancels its tasks, and nothing may come of that."""
+        if not self.done():
+            self._check_cancel()
+        return super().cancel(msg)
 
     def __hash__(self) -> int:
         return self.number

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pyworkflow.decision import Decision, Timer
+from pyworkflow.mistakes import MISTAKES
 from pyworkflow.replay.commands import Commands, Key
-from pyworkflow.replay.failures import refuse
 from pyworkflow.replay.loop import Condition, DeterministicLoop
 from pyworkflow.replay.mailbox import Mailbox, Refuse
 from pyworkflow.replay.operation import NumberedFuture, Operation
@@ -21,16 +21,19 @@ class Requests:
 
     Args:
         refuse: Reports a signal that is ignored.
+        mistakes: The exceptions that are mistakes in the code.
 
     Attributes:
         loop: The loop that the code runs on.
         commands: What it has decided since the last decision.
     """
 
-    def __init__(self, refuse: Refuse) -> None:
+    def __init__(
+        self, refuse: Refuse, mistakes: tuple[type[BaseException], ...] = MISTAKES
+    ) -> None:
         self._mailbox = Mailbox(refuse)
         # The rest of a loop's methods is added to the class by name.
-        self.loop = DeterministicLoop(self)  # type: ignore[abstract]
+        self.loop = DeterministicLoop(self, mistakes)  # type: ignore[abstract]
         self.commands = Commands()
         self._places: list[str] = []
         self._operations: dict[Key, Operation[Any]] = {}
@@ -56,6 +59,7 @@ class Requests:
     def _withdraw(self, operation: Operation[Any]) -> None:
         if self.loop.over:
             return
+        self.loop.check_handled()
         if operation.kind != "signal":
             self._operations.pop((operation.kind, operation.id), None)
             self.commands.cancel(operation.kind, operation.id)
@@ -78,14 +82,19 @@ class Requests:
     async def wait_until(self, holds: Callable[[], object]) -> None:
         """Return as soon as a predicate holds."""
         self.listen()
-        if holds():
-            return
+        try:
+            if holds():
+                return
+        except Exception as error:
+            self.loop.refuse_mistake(error)
+            raise
         waiter: NumberedFuture[None] = NumberedFuture(self.loop.number(), self.loop)
         self.loop.until(Condition(holds, waiter))
         await waiter
 
     def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
         """Have a handle run after some seconds."""
+        self.listen()
         delay = float(check_seconds(delay, "delay"))
         timer_id = self.commands.next_id("timer")
         self._timers[timer_id] = handle
@@ -101,13 +110,12 @@ class Requests:
             self.commands.cancel("timer", timer_id)
 
     def listen(self) -> None:
-        """Refuse to go on if the run is over.
+        """Refuse what the code asks for if the run is over, or if the code handles a mistake.
 
         Raises:
-            Dropped: It is.
+            Dropped: It is over, or abandoned.
         """
-        if self.loop.over:
-            refuse()
+        self.loop.listen()
 
     def _note(self) -> None:
         self._places.append(place())

@@ -25,7 +25,6 @@ from pyworkflow.errors import (
     OtherReleaseError,
     PayloadError,
     PyworkflowError,
-    is_outage,
 )
 from pyworkflow.event import (
     ActivityEvent,
@@ -49,6 +48,7 @@ from pyworkflow.replay.failures import (
     SideEffectFailed,
     child_failure,
     raised,
+    refuse,
 )
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
@@ -81,7 +81,7 @@ class Run(Requests):
     """
 
     def __init__(self, workflow: "ReplayWorkflow", process: Process) -> None:
-        super().__init__(self._ignore_signal)
+        super().__init__(self._ignore_signal, workflow.parks_on)
         self.workflow = workflow
         self.process = process
         self.history = History()
@@ -283,6 +283,7 @@ class Run(Requests):
         except (
             BaseException
         ) as error:  # of users' code: what becomes of it is decided with the window
+            self.loop.refuse_mistake(error)
             self._failure = self._failure or error
             return
         if asyncio.iscoroutine(returned):
@@ -339,7 +340,7 @@ class Run(Requests):
         self.listen()
         number = self.commands.next_id(SIDE_EFFECT)
         if self._known is None:
-            details = _performed(number, function)
+            details = self._perform(number, function)
         else:
             found = (m.details for m in self._recorded(SIDE_EFFECT) if m.details["id"] == number)
             details = next(found, cast("dict[str, Json]", {}))
@@ -348,13 +349,23 @@ class Run(Requests):
                 self._note()
                 made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
                 self._unrecorded = made
-                raise self._mismatch_with(self._known, made)
+                refuse()
         self.decide(RecordMarker(SIDE_EFFECT, details))
         if "error" in details:
             raise SideEffectFailed(details["error"])
         value: Any = details.get("value")
         returned: T = value if convert is None else convert(value)
         return returned
+
+    def _perform(self, number: str, function: Callable[[], Any]) -> dict[str, Json]:
+        try:
+            with unguarded():
+                value = plain(function(), "value of a side effect")
+        except Exception as error:
+            # Nothing is recorded of a mistake or an outage: the decision is made again.
+            self.loop.refuse_mistake(error)
+            return {"id": number, "error": describe(error).line}
+        return {"id": number, "value": value}
 
     def info(self) -> Info:
         """Return what the code may know of its process."""
@@ -371,15 +382,3 @@ class Run(Requests):
             self._cancel_requested,
             self._known is not None,
         )
-
-
-def _performed(number: str, function: Callable[[], Any]) -> dict[str, Json]:
-    try:
-        with unguarded():
-            value = function()
-    except Exception as error:
-        if is_outage(error):
-            # Nothing is recorded of it: the decision is made again.
-            raise
-        return {"id": number, "error": describe(error).line}
-    return {"id": number, "value": plain(value, "value of a side effect")}

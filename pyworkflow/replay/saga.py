@@ -7,20 +7,27 @@ from types import TracebackType
 from typing import ParamSpec, Self
 
 from pyworkflow.failure import describe
-from pyworkflow.replay.failures import ContinueAsNew
-from pyworkflow.watch import Dropped
+from pyworkflow.mistakes import ControlFlow, parts
+from pyworkflow.replay.loop import DeterministicLoop
 
 P = ParamSpec("P")
+
+_NOTHING_FAILED = (ControlFlow, GeneratorExit)
 
 
 class Saga:
     """Compensations, run in reverse order when the block of ``async with`` is left by an exception or by cancellation.
 
     Each runs, whatever becomes of the others; what they raise is added to the exception that began it, as notes. The exception goes on.
-    Nothing interrupts them: who cancels the process, or this task, meanwhile finds them done.
+    Nothing interrupts them: who cancels the process, or this task, meanwhile finds them done. A mistake in the code undoes nothing, in the
+    block and in a compensation: it parks the process.
+
+    Args:
+        loop: The loop of the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: DeterministicLoop) -> None:
+        self._loop = loop
         self._compensations: list[Callable[[], Awaitable[object]]] = []
 
     def compensate(
@@ -44,8 +51,9 @@ class Saga:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, ContinueAsNew | Dropped | GeneratorExit):
+        if error is None or any(isinstance(part, _NOTHING_FAILED) for part in parts(error)):
             return
+        self._loop.refuse_mistake(error)
         for failure in await self.undo():
             error.add_note(f"a compensation failed: {describe(failure).line}")
 
@@ -57,6 +65,7 @@ class Saga:
             try:
                 await _finished(compensation())
             except Exception as error:
+                self._loop.refuse_mistake(error)
                 failures.append(error)
         return failures
 

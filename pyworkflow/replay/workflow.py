@@ -11,9 +11,9 @@ from pyworkflow.errors import (
     BlockedDecisionError,
     InvalidRequestError,
     NondeterminismError,
-    PyworkflowError,
     UnansweredQueryError,
 )
+from pyworkflow.mistakes import MISTAKES
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
 from pyworkflow.replay.asking import Asking
@@ -48,14 +48,7 @@ class ReplayWorkflow(Workflow, Asking):
 
     handles_cancel: ClassVar[bool] = True
     blocked_after: ClassVar[float | None] = BLOCKED_AFTER
-    parks_on: ClassVar[tuple[type[BaseException], ...]] = (
-        PyworkflowError,
-        NameError,
-        AttributeError,
-        ImportError,
-        TypeError,
-        AssertionError,
-    )
+    parks_on: ClassVar[tuple[type[BaseException], ...]] = MISTAKES
     compare_payloads: ClassVar[bool] = True
     cache: ClassVar[RunCache] = _cache
 

@@ -1,13 +1,15 @@
 """Rule decorators for `RuleSetWorkflow`: which events a method handles.
 
-Each filter is a value to be equal to, or a predicate; a predicate that raises does not match. A filter that is left out matches all;
-``result=0`` or ``input=None`` are filters like any other.
+Each filter is a value to be equal to, or a predicate; a predicate that cannot read an event or a value does not match. A filter that is
+left out matches all; ``result=0`` or ``input=None`` are filters like any other.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from pyworkflow.decision import name_of
+from pyworkflow.activity import ActivityExecution
+from pyworkflow.decision import Decision, Timer, name_of
 from pyworkflow.event import (
     ActivityEvent,
     CancelRequestedEvent,
@@ -19,7 +21,9 @@ from pyworkflow.event import (
     SignalEvent,
     TimerEvent,
 )
-from pyworkflow.result import ActivityCompleted
+from pyworkflow.mistakes import MISTAKES, is_mistake, parts
+from pyworkflow.result import ActivityCompleted, ActivityResult, ProcessResult
+from pyworkflow.signal import Signal
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Match = Callable[[Event], bool]
@@ -33,15 +37,22 @@ class Rule(NamedTuple):
 
     Attributes:
         event: The class of the events that it is for; `Event` where a predicate alone decides.
-        match: Tells whether the handler is called for an event. Never raises.
+        match: Tells whether the handler is called for an event.
     """
 
     event: type[Event]
     match: Match
 
+    def may_match(self, event: Event) -> bool:
+        """Tell the same. Never raises: what a predicate needs may not be defined yet."""
+        try:
+            return self.match(event)
+        except Exception:
+            return False
+
     def takes_all(self) -> bool:
         """Tell whether the rule takes every event, to log it say: such a handler responds to none in particular."""
-        return self.event is Event and self.match(DecisionStartedEvent())
+        return self.event is Event and self.may_match(DecisionStartedEvent())
 
 
 _ANY: Any = object()
@@ -55,17 +66,41 @@ def rule(match: Match) -> Callable[[Handler], Handler]:
 def _rule(
     kind: type[Event], match: Callable[[Any], bool] | None = None
 ) -> Callable[[Handler], Handler]:
-    def safe(event: Event) -> bool:
+    def accepts(event: Event) -> bool:
         try:
             return isinstance(event, kind) and (match is None or bool(match(event)))
-        except Exception:  # a predicate made for other events simply does not match
+        except Exception as error:
+            if is_mistake(error, _MISTAKES) or _is_misspelt(error):
+                raise
+            # A predicate made for other events or values simply does not match.
             return False
 
     def decorate(handler: Handler) -> Handler:
-        setattr(handler, RULES, (*getattr(handler, RULES, ()), Rule(kind, safe)))
+        setattr(handler, RULES, (*getattr(handler, RULES, ()), Rule(kind, accepts)))
         return handler
 
     return decorate
+
+
+_MISTAKES = tuple(kind for kind in MISTAKES if kind not in (AttributeError, TypeError))
+"""What is a mistake in a predicate: to read another event or value than it was made for is none."""
+
+
+@cache
+def _readable() -> frozenset[str]:
+    """Return all attributes that some event or value has."""
+    models: list[type] = [Event, ActivityResult, ProcessResult, Decision, Timer, Signal]
+    classes: list[type] = [dict, list, str, int, float, bool, ActivityExecution]
+    while models:
+        classes.append(models[0])
+        models += models.pop(0).__subclasses__()
+    return frozenset(name for cls in classes for name in dir(cls))
+
+
+def _is_misspelt(error: BaseException) -> bool:
+    """Tell whether a predicate asks for an attribute that nothing in a history has."""
+    names = [e.name for e in parts(error) if isinstance(e, AttributeError) and e.name is not None]
+    return any(name not in _readable() for name in names)
 
 
 def _fits(wanted: Any, value: Any) -> bool:

@@ -39,7 +39,7 @@ class RuleSetWorkflow(Workflow):
         # A predicate of the user's own may be for any signal.
         cls.takes_signals = any(r.event in (SignalEvent, Event) for r in specific)
         if "handles_cancel" not in cls.__dict__:
-            cls.handles_cancel = any(r.match(CancelRequestedEvent()) for r in specific)
+            cls.handles_cancel = any(r.may_match(CancelRequestedEvent()) for r in specific)
 
     def decide(self, process: Process) -> list[Decision]:
         """Return what the rules decide about the new events, oldest first.

@@ -631,7 +631,7 @@ def test_a_request_to_cancel_does_not_interrupt_compensations(cached: bool) -> N
     runner.work()
     task = runner.manager.next_activity(category="later")
     assert task is not None
-    runner.manager.complete_task(task, ActivityCompleted())
+    runner.manager.complete_task(task, ActivityCompleted("no seat"))
 
     result = runner.finish("p").result
     assert isinstance(result, ProcessFailed)

@@ -40,8 +40,7 @@ Outcomes of activities (`ActivityFailed` and its family) are results, not errors
 The names ending in ``Exception`` are those of the first pyworkflow and stay.
 """
 
-from collections.abc import Iterable
-from typing import cast
+from pyworkflow.failure import leaves
 
 
 class PyworkflowError(Exception):
@@ -292,9 +291,10 @@ class BackendVersionError(BackendUnavailableError):
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether an exception says that a store could not be reached; of a group, whether one of its exceptions does."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(is_outage(each) for each in cast("Iterable[BaseException]", error.exceptions))
-    return isinstance(error, BackendUnavailableError) and not isinstance(error, BackendVersionError)
+    return any(
+        isinstance(leaf, BackendUnavailableError) and not isinstance(leaf, BackendVersionError)
+        for leaf in leaves(error)
+    )
 
 
 TimedOutException = TimedOutError

@@ -1,7 +1,7 @@
 """Describes exceptions of users' code for the history and for logs. Nothing that an exception is made of can make this fail."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAX_TEXT = 32_768
@@ -20,6 +20,8 @@ class Description(NamedTuple):
         reason: What the exception says of itself; the name of its class if it says nothing.
         details: Its traceback, with causes and groups.
         kind: The name of its class.
+
+    For a group, reason and kind are those of the exceptions in it, each once.
     """
 
     reason: str
@@ -34,11 +36,31 @@ class Description(NamedTuple):
 
 def describe(error: BaseException) -> Description:
     """Return what is recorded of an exception. Raises nothing, whatever the exception's own methods do."""
-    kind = _attempt(lambda: type(error).__name__, "Exception", MAX_KIND)
-    text = text_of(error)
-    fallback = f"{kind}: {text}" if text else kind
+    each = list(leaves(error))
+    kind = storable(", ".join(dict.fromkeys(map(_kind, each))), MAX_KIND)
+    reason = storable("; ".join(dict.fromkeys(text_of(leaf) or _kind(leaf) for leaf in each)))
+    fallback = f"{kind}: {reason}"
     details = _attempt(lambda: "".join(traceback.format_exception(error)), fallback)
-    return Description(text or kind, details, kind)
+    return Description(reason, details, kind)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions in a group and in the groups in it; an exception that is no group is its own leaf. Raises nothing."""
+    waiting = [error]
+    while waiting:
+        part = waiting.pop()
+        if inner := members(part):
+            waiting += reversed(inner)
+        else:
+            yield part
+
+
+def members(group: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions in a group, whatever its class makes of its attributes; none of an exception that is no group."""
+    if not issubclass(type(group), BaseExceptionGroup):
+        return ()
+    exceptions: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(group)
+    return exceptions
 
 
 def text_of(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextvars import copy_context
 from datetime import datetime as DateTime
 from typing import Any
 
@@ -290,7 +291,12 @@ class Manager:
             UnansweredQueryError: The process was decided by code of another version than this program has.
         """
         asked = self.backend.process_by_id(id_of(process))
-        return self._workflow(asked.workflow).answer(asked, question, *arguments)
+
+        def answer() -> Json:
+            return self._workflow(asked.workflow).answer(asked, question, *arguments)
+
+        # What users' code sets in its context is not seen by the caller.
+        return copy_context().run(answer)
 
     def wait_for_process(self, process: Process | str, timeout: float | None = None) -> Process:
         """Return a process as soon as it is closed; see `Backend.wait_for_process`."""

@@ -6,9 +6,9 @@ exception is an outcome, which is recorded and acted upon.
 
 import asyncio
 from collections.abc import Iterator
-from typing import cast
 
 from pyworkflow.errors import PyworkflowError, is_outage
+from pyworkflow.failure import members
 
 MISTAKES: tuple[type[BaseException], ...] = (
     PyworkflowError,
@@ -39,9 +39,7 @@ def parts(error: BaseException) -> Iterator[BaseException]:
         yield part
         if part.__cause__ is not None:
             waiting.append(part.__cause__)
-        if isinstance(part, BaseExceptionGroup):
-            group = cast("BaseExceptionGroup[BaseException]", part)
-            waiting += reversed(group.exceptions)
+        waiting += reversed(members(part))
 
 
 def is_mistake(error: BaseException, kinds: tuple[type[BaseException], ...] = MISTAKES) -> bool:

@@ -119,7 +119,8 @@ class ActivityFailed(_Interruption):
     Attributes:
         reason: One line.
         details: More, for example a traceback.
-        type_name: The name of the exception's class, if it was one. It is never imported, and not compared.
+        type_name: The name of the exception's class, if it was one; of a group, the names of the classes in it, with commas. It is never
+            imported, and not compared.
     """
 
     type = "failed"

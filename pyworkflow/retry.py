@@ -18,7 +18,7 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
         initial: Seconds before the second try.
         backoff: What that delay is multiplied by for each further try.
         maximum: Seconds that a delay never exceeds.
-        non_retryable: Names of exception classes, or reasons, that are final at once.
+        non_retryable: Names of exception classes, or reasons, that are final at once; also of one exception of a group.
 
     Raises:
         InvalidRequestError: An attribute is of another type, or out of its range.
@@ -51,12 +51,17 @@ class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
             return self.maximum if self.initial else 0.0
 
     def allows(self, attempt: int, reason: str | None, type_name: str | None) -> bool:
-        """Tell whether a failure of this attempt may be tried again."""
-        return (
-            attempt < self.max_attempts
-            and reason not in self.non_retryable
-            and type_name not in self.non_retryable
-        )
+        """Tell whether a failure of this attempt may be tried again.
+
+        Args:
+            attempt: The number of the attempt.
+            reason: What the failure says.
+            type_name: The name of the exception's class; several, with commas, for those of a group.
+        """
+        if attempt >= self.max_attempts:
+            return False
+        names = (reason, *(type_name or "").split(", "))
+        return not any(name in self.non_retryable for name in names)
 
 
 def check_retry(retry: object) -> None:

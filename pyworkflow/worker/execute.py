@@ -5,6 +5,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Hashable
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from pyworkflow.errors import (
     UnregisteredNameError,
     is_outage,
 )
-from pyworkflow.failure import describe, repr_of, text_of
+from pyworkflow.failure import describe, leaves, repr_of, text_of
 from pyworkflow.manager import Manager
 from pyworkflow.result import (
     ActivityCanceled,
@@ -70,11 +71,15 @@ DecisionOutcome = list[Decision] | FailedDecision | Postponed
 
 
 def execute(manager: Manager, task: ActivityTask, monitor: ActivityMonitor) -> ActivityOutcome:
-    """Execute an activity; return how it ended.
+    """Execute an activity in a context of its own; return how it ended.
 
     Raises:
         KeyboardInterrupt: The user interrupts the main thread.
     """
+    return copy_context().run(_execute, manager, task, monitor)
+
+
+def _execute(manager: Manager, task: ActivityTask, monitor: ActivityMonitor) -> ActivityOutcome:
     try:
         activity = manager.activity_for_task(task, monitor)
         with running(activity):
@@ -131,7 +136,7 @@ def outcome_of(
     manager: Manager, task: ActivityTask, error: BaseException
 ) -> ActivityResult | Postponed:
     """Return what an exception of an activity stands for: an outage of the store is no failure of the activity, nor is the end of another."""
-    if is_outage(error) or isinstance(error, Dropped):
+    if is_outage(error) or any(isinstance(leaf, Dropped) for leaf in leaves(error)):
         activity = manager.find_activity(task.activity_execution.activity)
         if activity is not None and not activity.at_most_once:
             return Postponed(describe(error).line)
@@ -139,8 +144,13 @@ def outcome_of(
 
 
 def failure(error: BaseException) -> ActivityResult:
-    """Return the result that an exception stands for."""
-    return recordable(error) if isinstance(error, ActivityResult) else _failed(error)
+    """Return the result that an exception stands for; of a group, what failed counts for more than what was canceled because of that."""
+    each = list(leaves(error))
+    failures = [leaf for leaf in each if not isinstance(leaf, ActivityCanceled)]
+    first, *more = failures or each[:1]
+    if isinstance(first, ActivityResult) and not more:
+        return recordable(first)
+    return _failed(error)
 
 
 def _failed(error: BaseException) -> ActivityFailed:
@@ -186,7 +196,11 @@ def _details(details: Json) -> Json:
 
 
 def decide(manager: Manager, task: DecisionTask) -> DecisionOutcome:
-    """Ask the workflow of a task; return its decisions, or how it failed. Raises nothing."""
+    """Ask the workflow of a task, in a context of its own; return its decisions, or how it failed. Raises nothing."""
+    return copy_context().run(_decide, manager, task)
+
+
+def _decide(manager: Manager, task: DecisionTask) -> DecisionOutcome:
     try:
         workflow = manager.workflow_for_task(task)
         return decisions_of(workflow.decide(task.process), task.process)
@@ -199,11 +213,12 @@ def decide(manager: Manager, task: DecisionTask) -> DecisionOutcome:
 def failed_decision(error: BaseException) -> FailedDecision:
     """Return what is recorded of a decision that failed, or that its workflow or the backend refused."""
     description = describe(error)
-    if isinstance(error, PyworkflowError):
+    each = list(leaves(error))
+    if all(isinstance(leaf, PyworkflowError) for leaf in each):
         return FailedDecision(
             description.reason,
-            park=isinstance(error, StalledError),
-            waits=isinstance(error, AWAITS_DEPLOYMENT),
+            park=any(isinstance(leaf, StalledError) for leaf in each),
+            waits=any(isinstance(leaf, AWAITS_DEPLOYMENT) for leaf in each),
         )
     return FailedDecision(description.line, description.details)
 

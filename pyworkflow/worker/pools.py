@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
@@ -177,8 +176,7 @@ class ThreadPool(Pool):
                         return
                     continue
                 try:
-                    # What one activity sets in its context is not seen by the next.
-                    outcome = copy_context().run(self.execute, task)
+                    outcome = self.execute(task)
                 except BaseException as error:  # whatever it is, the task gets its outcome
                     outcome = outcome_of(self.manager, task, error)
                 with self._lock:

@@ -94,6 +94,10 @@ def group() -> Exception:
     return inner
 
 
+class StrangeGroup(ExceptionGroup):
+    exceptions = property(lambda self: 1 / 0)
+
+
 def syntax() -> Exception:
     error = SyntaxError("syntax")
     error.lineno = error.offset = error.text = error.filename = Explosive()  # type: ignore[assignment]
@@ -122,6 +126,7 @@ EVIL: dict[str, Callable[[], BaseException]] = {
     "3 million surrogates": lambda: ValueError("\udce9" * 3_000_000),
     "a cycle of causes": cycle,
     "a deep group": group,
+    "a group of a strange class": lambda: StrangeGroup("strange", [ValueError("in it")]),
     "a syntax error of strange parts": syntax,
     "3000 contexts": chain,
     "a failure of a failure": lambda: ActivityFailed(NoText()),  # type: ignore[arg-type]
@@ -157,6 +162,15 @@ def test_a_description_says_what_the_exception_says() -> None:
     assert description.line == "KeyError: 'amount'"
     assert "test_failure.py" in description.details
     assert describe(ValueError()).line == "ValueError"
+
+
+def test_a_group_is_described_by_what_is_in_it() -> None:
+    inner = ExceptionGroup("inner", [KeyError("amount"), ValueError("bad"), ValueError("bad")])
+    description = describe(ExceptionGroup("outer", [inner, OSError("away")]))
+
+    assert description[::2] == ("'amount'; bad; away", "KeyError, ValueError, OSError")
+    assert "inner (3 sub-exceptions)" in description.details
+    assert describe(ExceptionGroup("", [ValueError()])).line == "ValueError"
 
 
 def test_a_long_text_keeps_its_beginning_and_its_end() -> None:

@@ -183,6 +183,14 @@ class Activities(Contract):
 
         assert types(backend, process_id)[-1] == "activity"
 
+    def test_one_final_reason_in_a_group_is_not_tried_again(self, backend: Backend) -> None:
+        self.requires(backend, Capability.RETRY)
+        process_id = self.scheduled(backend, retry=Retry(non_retryable=("ValueError",)))
+        failed = ActivityFailed("away; bad", None, "OSError, ValueError")
+        backend.complete_activity_task(self.activity(backend), failed)
+
+        assert types(backend, process_id)[-1] == "activity"
+
     def test_a_lambda_is_done_by_workers_of_its_category(self, backend: Backend) -> None:
         self.requires(backend, Capability.LAMBDA)
         self.start(backend)

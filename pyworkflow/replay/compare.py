@@ -62,9 +62,8 @@ def _told(decision: Decision) -> tuple[tuple[Any, ...], Any]:
             return (decision.name, _place(decision)), None
         case CompleteProcess():
             return (), decision.result
-        case FailProcess():
-            return (), decision.reason
-        case CancelProcess():
+        case FailProcess() | CancelProcess():
+            # What an exception says of itself differs between releases of Python and of libraries.
             return (), None
         case ContinueProcess():
             return (decision.workflow,), None if decision.input is UNSET else decision.input

@@ -37,7 +37,7 @@ REASONS = {
     "spin": ("did not return", "blocked its thread", "blocks its thread", "start_to_close"),
     "mute": ("<str() of Mute failed>",),
     "unpicklable": ("not to be pickled",),
-    "cyclic": ("around itself",),
+    "cyclic": ("inner; outer",),
     "damage": ("cannot be read",),
 }
 """What the reason of a harmful process names, one of these."""

@@ -69,6 +69,15 @@ async def append(event: Event) -> Event:
     return event
 
 
+@register("kit-scribble")
+async def scribble(event: Event) -> Event:
+    """Write into the data, then go on when the test opens the gate."""
+    name = enter(event)
+    event.data["items"].append(name)
+    await stage.gates[name].wait()
+    return event
+
+
 @register("kit-replace")
 async def replace(event: Event) -> dict[str, Any]:
     return {enter(event): "new"}

@@ -42,9 +42,10 @@ def graph_of(process: Process) -> Graph:
     Raises:
         TemplateError: Its input holds no template.
     """
-    if not isinstance(process.input, dict) or "template" not in process.input:
+    given = process.input
+    if not isinstance(given, dict) or "template" not in given:
         raise TemplateError(f"process {process.id!r}", "was started without a template")
-    return _graph(encode(process.input["template"]))
+    return _graph(encode(given["template"]))
 
 
 @lru_cache(maxsize=TEMPLATES_KEPT)
@@ -66,7 +67,7 @@ def template_of(process: Process) -> WorkflowTemplate:
     given = process.input
     if not isinstance(given, dict) or not given.keys() >= {"template", "event"}:
         raise TemplateError(f"process {process.id!r}", "was started without a template")
-    return WorkflowTemplate.from_dict(process.input["template"])
+    return WorkflowTemplate.from_dict(given["template"])
 
 
 def event_of(given: dict[str, Any], template: str, workflow: str) -> Event:

@@ -206,7 +206,8 @@ class Engine:
         return workflow
 
     async def _begin(self, workflow: Workflow, event: Event) -> None:
-        workflow.opened(event)
+        # The event may have triggered others, too.
+        workflow.opened(event.copy())
         await self._run(workflow)
 
     async def _run(self, workflow: Workflow) -> None:

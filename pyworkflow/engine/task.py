@@ -134,6 +134,10 @@ class TukioTask(asyncio.Task[Any]):
         """The data it was given, as it was."""
         return thaw(self.record.inputs)
 
+    def beginning(self) -> Event:
+        """Return the event it was given, as it was then."""
+        return Event.thawed(self.record.inputs, self.event.topic, self.event.source)
+
     @property
     def outputs(self) -> Json:
         """What it returned; None while it runs."""

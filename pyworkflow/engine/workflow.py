@@ -292,7 +292,7 @@ class Workflow(asyncio.Future[Mapping[str, TaskRecord]]):
         if self._closing is not None:
             self.close_if_idle()
         elif task.record.state is FutureState.suspended:
-            self._held[task.template.uid] = task.event
+            self._held[task.template.uid] = task.beginning()
             if self.committed:
                 self.begin_task(task.template.uid, self._held.pop(task.template.uid))
         else:

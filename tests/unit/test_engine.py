@@ -49,6 +49,21 @@ def test_an_engine_needs_no_loop_inside_asyncio_run() -> None:
     kit.run(main())
 
 
+def test_workflows_that_one_event_triggers_have_data_of_their_own() -> None:
+    async def main() -> None:
+        one, other = template({"a": "kit-scribble"}), template({"b": "kit-scribble"})
+        engine = await loaded(one, other)
+        workflows = await engine.data_received({"items": []}) or []
+        stage.gates["a"].set()
+        stage.gates["b"].set()
+        await asyncio.wait(workflows)
+        await engine.stop()
+
+        assert sorted(map(str, stage.ran)) == [str((n, {"items": [n]})) for n in ("a", "b")]
+
+    kit.run(main())
+
+
 def test_an_engine_may_be_made_before_its_loop_runs() -> None:
     engine = Engine()
 

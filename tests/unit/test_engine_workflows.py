@@ -656,6 +656,23 @@ def test_what_is_suspended_runs_again_from_its_beginning_when_it_is_resumed() ->
     kit.run(main())
 
 
+def test_what_a_task_has_written_into_its_data_is_gone_when_it_runs_again() -> None:
+    async def main() -> None:
+        workflow = await started(template({"a": "kit-scribble"}), {"items": []})
+        await stage.begun["a"].wait()
+        workflow.suspend()
+        while states(workflow)["a"] != "suspended":
+            await asyncio.sleep(0)
+        workflow.resume()
+        stage.gates["a"].set()
+        await workflow
+
+        assert [len(data["items"]) for _, data in stage.ran] == [1, 1]
+        assert execs(workflow)["a"]["inputs"] == {"items": []}
+
+    kit.run(main())
+
+
 def test_nothing_begins_while_a_workflow_is_suspended() -> None:
     async def main() -> None:
         @register("kit-stubborn")

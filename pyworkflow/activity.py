@@ -18,10 +18,8 @@ from typing import (
     overload,
 )
 
-from msgspec import Struct
-
 from pyworkflow import codec
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, Payload, Value, payloads
 from pyworkflow.errors import PayloadError
 from pyworkflow.result import (
     ActivityAborted,
@@ -60,7 +58,8 @@ R_co = TypeVar("R_co", covariant=True)
 YEAR = 365 * 86_400
 
 
-class ActivityExecution(Struct, frozen=True, gc=False, omit_defaults=True):
+@payloads(input=Any)
+class ActivityExecution(Value, frozen=True, gc=False, omit_defaults=True):
     """One scheduled execution of an activity.
 
     Attributes:
@@ -71,7 +70,7 @@ class ActivityExecution(Struct, frozen=True, gc=False, omit_defaults=True):
 
     activity: str
     id: str
-    input: Json = None
+    input: Payload = None
 
 
 class ActivityMonitor:

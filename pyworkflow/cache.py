@@ -4,10 +4,12 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from msgspec import Raw
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-CACHE_BYTES = 16_000_000
+CACHE_BYTES = 12_000_000
 """What the histories of a backend object may take; and what was read of Amazon SWF."""
 
 RUN_BYTES = 8_000_000
@@ -16,7 +18,7 @@ RUN_BYTES = 8_000_000
 ROW_BYTES = 8_000_000
 """What the rows may take that a SQLite transaction leaves to the next one."""
 
-BATCH_BYTES = 8_000_000
+BATCH_BYTES = 4_000_000
 """What the decisions that a worker claims together should take, with their histories."""
 
 PROCESS_BYTES, EVENT_BYTES = 500, 60
@@ -25,9 +27,6 @@ five times its limit: that is known beforehand, and finding 10,000 of them there
 
 ENVELOPE_BYTES = 200
 """About what the JSON of an event has beside its payload; it is in `EVENT_BYTES`."""
-
-DECODED = 2
-"""How often the bytes of a payload's JSON are in memory once it is decoded, about: much more for many small objects, less for one text."""
 
 
 def history_size(events: int, payload: int) -> int:
@@ -38,11 +37,13 @@ def history_size(events: int, payload: int) -> int:
         payload: Bytes of JSON that its input and its events are.
     """
     payload = max(0, payload - ENVELOPE_BYTES * events)
-    return PROCESS_BYTES + EVENT_BYTES * events + DECODED * payload
+    return PROCESS_BYTES + EVENT_BYTES * events + payload
 
 
 def value_size(value: object) -> int:
-    """Return about how many bytes a JSON value takes."""
+    """Return about how many bytes a JSON value takes, or a payload as it is stored."""
+    if isinstance(value, Raw):
+        return memoryview(value).nbytes
     if isinstance(value, str | bytes):
         return 50 + len(value)
     if isinstance(value, dict):

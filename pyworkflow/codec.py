@@ -10,9 +10,21 @@ of a cycle, and the garbage collector need not visit them again and again.
 from collections.abc import Callable
 from functools import cache
 from types import UnionType
-from typing import Any, Protocol, TypeVar, cast, get_args, overload, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+    runtime_checkable,
+)
 
 import msgspec
+from msgspec import Raw
 
 from pyworkflow.errors import PayloadError
 from pyworkflow.failure import describe
@@ -21,6 +33,12 @@ T = TypeVar("T")
 
 Json = Any
 """A value that JSON can carry: None, bool, int, float, str, list, or dict with str keys."""
+
+if TYPE_CHECKING:
+    Payload: TypeAlias = Any
+else:
+    Payload = Raw
+"""The type of a field that holds any JSON; see `payloads`."""
 
 
 @runtime_checkable
@@ -50,6 +68,8 @@ def register(cls: type[T], write: Callable[[T], Any], read: Callable[[Any], T]) 
 
 
 def _write(value: object) -> object:
+    if isinstance(value, Raw):  # where it is not written as JSON, but made into plain data
+        return _decode_any(value)
     for cls in type(value).__mro__:
         if (write := _writers.get(cls)) is not None:
             return write(value)
@@ -110,6 +130,9 @@ def reader(kind: type[T] | Any) -> Callable[[bytes | str], T]:
 
     def read(data: bytes | str) -> T:
         try:
+            if isinstance(data, bytes) and not data.isascii():
+                # What becomes a payload is not looked at by the decoder.
+                data = data.decode()
             return cast("T", decode_one(data))
         except Exception as error:  # as `convert`
             raise PayloadError("JSON", describe(error).reason) from error
@@ -135,7 +158,11 @@ def convert(value: object, kind: type[T] | Any, what: str = "JSON") -> T:
     try:
         return cast("T", msgspec.convert(value, kind, dec_hook=_read))
     except Exception as error:  # a model reads itself, and its validators may raise anything
-        raise PayloadError(what, describe(error).reason) from error
+        try:
+            # Only a decoder makes payloads of structs.
+            return cast("T", _reader(kind)(encode(value)))
+        except (PayloadError, TypeError):
+            raise PayloadError(what, describe(error).reason) from error
 
 
 class TypedField(msgspec.Struct, frozen=True):
@@ -160,7 +187,7 @@ def typed_fields(kind: type[msgspec.Struct]) -> tuple[TypedField, ...]:
     fields: list[TypedField] = []
     for field in msgspec.structs.fields(kind):
         kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
-        if Any not in kinds:
+        if Any not in kinds and Raw not in kinds:
             fields.append(TypedField(field.name, field.type, kinds, reader(field.type)))
     return tuple(fields)
 
@@ -177,6 +204,111 @@ def to_plain(value: object) -> Json:
         raise
     except Exception as error:  # as above
         raise PayloadError(type(value).__name__, describe(error).reason) from error
+
+
+_decode_any = msgspec.json.Decoder().decode
+
+
+class _PayloadField:
+    """Reads a field of a struct: a value that was recorded is decoded anew for each who asks."""
+
+    __slots__ = ("_read", "slot")
+
+    def __init__(self, slot: Any, kind: Any) -> None:
+        self.slot = slot
+        self._read: Callable[[Any], Any] = _decode_any if kind is Any else _reader(kind)
+
+    def __get__(self, struct: object, owner: type | None = None) -> Any:
+        if struct is None:
+            return self
+        value = self.slot.__get__(struct)
+        return self._read(value) if type(value) is Raw else value
+
+    def __set__(self, struct: object, value: object) -> None:
+        self.slot.__set__(struct, value)
+
+
+class Value(msgspec.Struct, frozen=True, eq=False):
+    """The base of structs that are values: no one who reads one can change what another reads.
+
+    Two are equal when they are of one class and their fields are equal.
+    """
+
+    not_compared: ClassVar[frozenset[str]] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in self.__struct_fields__
+            if name not in self.not_compared
+        )
+
+    def __ne__(self, other: object) -> bool:
+        # That of structs knows nothing of this `__eq__`.
+        return not self == other
+
+    def __hash__(self) -> int:
+        hashed = set(self.__struct_fields__) - self.not_compared - _payload_names(type(self))
+        return hash((type(self), *(getattr(self, name) for name in sorted(hashed))))
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({inside})"
+
+
+@cache
+def _payload_names(kind: type[msgspec.Struct]) -> frozenset[str]:
+    names = kind.__struct_fields__
+    return frozenset(name for name in names if isinstance(getattr(kind, name), _PayloadField))
+
+
+def payloads(**kinds: Any) -> Callable[[type[T]], type[T]]:
+    """Have fields of a struct hold JSON.
+
+    Such a field is annotated as `Payload`. What was read from a store stays JSON until somebody asks for it, and whoever asks is given a
+    value of his own. What a constructor was given stays as it is until it is recorded.
+
+    Args:
+        kinds: The names of the fields, each with the type that it is read as.
+    """
+
+    def replace_slots(struct: type[T]) -> type[T]:
+        for name, kind in kinds.items():
+            setattr(struct, name, _PayloadField(vars(struct)[name], kind))
+        return struct
+
+    return replace_slots
+
+
+def stored(struct: msgspec.Struct, name: str) -> Any:
+    """Return a payload of a struct as it is kept there, for handing it on to another struct without decoding it."""
+    return getattr(type(struct), name).slot.__get__(struct)
+
+
+def fixed(value: object) -> Any:
+    """Return a value for a field of type `Payload` that nobody can change any more.
+
+    Raises:
+        PayloadError: The value has no JSON form.
+    """
+    return Raw(encode(value))
+
+
+def payload(data: bytes) -> Any:
+    """Return stored JSON for a field of type `Payload`.
+
+    Raises:
+        PayloadError: The data is not JSON.
+    """
+    return _read_raw(data)
+
+
+_read_raw: Callable[[bytes], Raw] = reader(Raw)
 
 
 def fields(struct: msgspec.Struct) -> dict[str, Any]:

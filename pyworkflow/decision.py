@@ -7,16 +7,18 @@ keep it, and so that two equal-looking timers are two timers.
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, UnsetType
 from msgspec.structs import force_setattr
 
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, Payload, Value, fixed, payloads
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.failure import repr_of
 from pyworkflow.ids import new_id
 from pyworkflow.result import TypeTag
 from pyworkflow.retry import Retry, check_retry
 from pyworkflow.signal import Signal
+
+_NOTHING = fixed({})
 
 
 class Named(Protocol):
@@ -40,7 +42,7 @@ def name_of(thing: object) -> str:
     raise InvalidRequestError(repr_of(thing, 80), f"is no workflow or activity, and no name{hint}")
 
 
-class Decision(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
+class Decision(Value, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     """The base of all decisions. Immutable; equal when all they ask for is equal."""
 
     type = TypeTag()
@@ -48,6 +50,7 @@ class Decision(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=Tr
     """Whether the decision ends the process (or its run)."""
 
 
+@payloads(input=Any)
 class ScheduleActivity(Decision, frozen=True, gc=False, tag="schedule_activity"):
     """Have an activity executed.
 
@@ -65,7 +68,7 @@ class ScheduleActivity(Decision, frozen=True, gc=False, tag="schedule_activity")
     activity: str
     id: str = ""
     category: str | None = None
-    input: Json = None
+    input: Payload = None
     scheduled_timeout: float | None = None
     execution_timeout: float | None = None
     heartbeat_timeout: float | None = None
@@ -111,6 +114,7 @@ class CancelActivity(Decision, frozen=True, gc=False, tag="cancel_activity"):
             force_setattr(self, "id", str(getattr(self.id, "id", self.id)))
 
 
+@payloads(input=Any)
 class ScheduleLambda(Decision, frozen=True, gc=False, tag="schedule_lambda"):
     """Have a function of AWS Lambda executed. Where the engine has no Lambda, workers of the category ``lambda`` execute it.
 
@@ -123,7 +127,7 @@ class ScheduleLambda(Decision, frozen=True, gc=False, tag="schedule_lambda"):
 
     function: str
     id: str = ""
-    input: Json = None
+    input: Payload = None
     timeout: float = 300.0
 
     def __post_init__(self) -> None:
@@ -131,6 +135,7 @@ class ScheduleLambda(Decision, frozen=True, gc=False, tag="schedule_lambda"):
             force_setattr(self, "id", new_id())
 
 
+@payloads(data=Any)
 class Timer(Decision, frozen=True, gc=False, tag="timer"):
     """Be told later.
 
@@ -141,7 +146,7 @@ class Timer(Decision, frozen=True, gc=False, tag="timer"):
     """
 
     delay: float
-    data: Json = field(default_factory=dict[str, Any])
+    data: Payload = _NOTHING
     id: str = ""
 
     if TYPE_CHECKING:
@@ -193,7 +198,8 @@ class ChildPolicy:
     ALL = (ABANDON, TERMINATE, REQUEST_CANCEL)
 
 
-class NewProcess(Struct, frozen=True, gc=False, omit_defaults=True):
+@payloads(input=Any)
+class NewProcess(Value, frozen=True, gc=False, omit_defaults=True):
     """The part of a `Process` that its start decides.
 
     Attributes:
@@ -205,7 +211,7 @@ class NewProcess(Struct, frozen=True, gc=False, omit_defaults=True):
 
     workflow: str
     id: str
-    input: Json = None
+    input: Payload = None
     tags: tuple[str, ...] = ()
 
 
@@ -255,6 +261,7 @@ class SignalProcess(Decision, frozen=True, gc=False, tag="signal_process"):
     signal: Signal
 
 
+@payloads(details=Any)
 class RequestCancelProcess(Decision, frozen=True, gc=False, tag="request_cancel_process"):
     """Ask another process to cancel itself. If it is unknown or closed by then, a `DecisionRejectedEvent` says so.
 
@@ -264,9 +271,10 @@ class RequestCancelProcess(Decision, frozen=True, gc=False, tag="request_cancel_
     """
 
     process_id: str
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(details=Any)
 class RecordMarker(Decision, frozen=True, gc=False, tag="record_marker"):
     """Keep a note in the history.
 
@@ -276,9 +284,10 @@ class RecordMarker(Decision, frozen=True, gc=False, tag="record_marker"):
     """
 
     name: str
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(result=Any)
 class CompleteProcess(Decision, frozen=True, gc=False, tag="complete_process"):
     """End the process: it did what it was for.
 
@@ -288,9 +297,10 @@ class CompleteProcess(Decision, frozen=True, gc=False, tag="complete_process"):
 
     closing = True
 
-    result: Json = None
+    result: Payload = None
 
 
+@payloads(details=Any)
 class CancelProcess(Decision, frozen=True, gc=False, tag="cancel_process"):
     """End the process as canceled.
 
@@ -300,9 +310,10 @@ class CancelProcess(Decision, frozen=True, gc=False, tag="cancel_process"):
 
     closing = True
 
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(details=Any)
 class FailProcess(Decision, frozen=True, gc=False, tag="fail_process"):
     """End the process as failed.
 
@@ -314,9 +325,10 @@ class FailProcess(Decision, frozen=True, gc=False, tag="fail_process"):
     closing = True
 
     reason: str | None = None
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(input=Any)
 class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
     """End this run and go on under the same id with a fresh history ("continue as new").
 
@@ -330,7 +342,7 @@ class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
 
     closing = True
 
-    input: Json | UnsetType = UNSET
+    input: Payload | UnsetType = UNSET
     workflow: str | None = None
     tags: tuple[str, ...] | None = None
 

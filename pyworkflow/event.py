@@ -1,22 +1,23 @@
 """Events: the entries of a process history, in the past tense. Two events are equal when the same happened, whenever and through whom."""
 
 from datetime import datetime as DateTime
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.codec import Json
+from pyworkflow.codec import Payload, Value, payloads
 from pyworkflow.decision import AnyDecision, Timer
 from pyworkflow.result import ActivityResult, AnyProcessResult, TypeTag
 from pyworkflow.signal import Signal
 
-_NOT_COMPARED = ("datetime", "identity")
+if TYPE_CHECKING:
+    Result: TypeAlias = ActivityResult
+else:
+    Result = Payload
 
 
-class Event(
-    Struct, frozen=True, gc=False, kw_only=True, tag_field="type", omit_defaults=True, eq=False
-):
+class Event(Value, frozen=True, gc=False, kw_only=True, tag_field="type", omit_defaults=True):
     """The base of all events.
 
     Attributes:
@@ -24,19 +25,11 @@ class Event(
     """
 
     type = TypeTag()
+    not_compared = frozenset({"datetime", "identity"})
     wakes = False
     """Whether the event calls for a decision."""
 
     datetime: DateTime | None = None
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in self.__struct_fields__
-            if name not in _NOT_COMPARED
-        )
 
 
 class ProcessStartedEvent(Event, frozen=True, gc=False, tag="process_started"):
@@ -61,6 +54,7 @@ class DecisionEvent(Event, frozen=True, gc=False, kw_only=False, tag="decision")
     decision: AnyDecision
 
 
+@payloads(details=Any)
 class DecisionFailedEvent(Event, frozen=True, gc=False, kw_only=False, tag="decision_failed"):
     """A decider failed; what it was shown is unseen again.
 
@@ -70,7 +64,7 @@ class DecisionFailedEvent(Event, frozen=True, gc=False, kw_only=False, tag="deci
     """
 
     reason: str | None = None
-    details: Json = None
+    details: Payload = None
 
 
 class DecisionTimedOutEvent(Event, frozen=True, gc=False, tag="decision_timed_out"):
@@ -105,7 +99,8 @@ class ActivityStartedEvent(Event, frozen=True, gc=False, kw_only=False, tag="act
     identity: str | None = None
 
 
-class ActivityAttemptEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity_attempt"):
+@payloads(result=ActivityResult)
+class ActivityAttemptEvent(Event, frozen=True, gc=False, kw_only=False, tag="activity_attempt"):
     """An attempt ended without a result for the decider: the activity is tried again.
 
     Attributes:
@@ -116,12 +111,13 @@ class ActivityAttemptEvent(Event, frozen=True, gc=True, kw_only=False, tag="acti
     """
 
     activity_execution: ActivityExecution
-    result: ActivityResult
+    result: Result
     attempt: int = 1
     delay: float = 0.0
 
 
-class ActivityEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity"):
+@payloads(result=ActivityResult)
+class ActivityEvent(Event, frozen=True, gc=False, kw_only=False, tag="activity"):
     """An activity ended.
 
     Attributes:
@@ -132,7 +128,7 @@ class ActivityEvent(Event, frozen=True, gc=True, kw_only=False, tag="activity"):
     wakes = True
 
     activity_execution: ActivityExecution
-    result: ActivityResult
+    result: Result
 
 
 class SignalEvent(Event, frozen=True, gc=False, kw_only=False, tag="signal"):
@@ -173,6 +169,7 @@ class ChildProcessEvent(Event, frozen=True, gc=False, kw_only=False, tag="child_
             force_setattr(self, "tags", tuple(self.tags))
 
 
+@payloads(details=Any)
 class CancelRequestedEvent(Event, frozen=True, gc=False, kw_only=False, tag="cancel_requested"):
     """Somebody asked the process to cancel itself.
 
@@ -182,13 +179,14 @@ class CancelRequestedEvent(Event, frozen=True, gc=False, kw_only=False, tag="can
 
     wakes = True
 
-    details: Json = None
+    details: Payload = None
 
 
 class ProcessTimedOutEvent(Event, frozen=True, gc=False, tag="process_timed_out"):
     """The process was open for too long and is closed."""
 
 
+@payloads(details=Any)
 class ProcessTerminatedEvent(Event, frozen=True, gc=False, kw_only=False, tag="process_terminated"):
     """The process was ended by force.
 
@@ -198,7 +196,7 @@ class ProcessTerminatedEvent(Event, frozen=True, gc=False, kw_only=False, tag="p
     """
 
     reason: str | None = None
-    details: Json = None
+    details: Payload = None
 
 
 AnyEvent = (

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, overload
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.cache import history_size
-from pyworkflow.codec import convert, register
+from pyworkflow.codec import convert, register, stored
 from pyworkflow.decision import (
     CancelTimer,
     Decision,
@@ -81,10 +81,10 @@ class _Tally:
     def _decide(self, event: DecisionEvent) -> None:
         decision = event.decision
         if isinstance(decision, ScheduleActivity):
-            execution = ActivityExecution(decision.activity, decision.id, decision.input)
+            execution = ActivityExecution(decision.activity, decision.id, stored(decision, "input"))
             self.activities[decision.id] = execution
         elif isinstance(decision, ScheduleLambda):
-            execution = ActivityExecution(decision.function, decision.id, decision.input)
+            execution = ActivityExecution(decision.function, decision.id, stored(decision, "input"))
             self.activities[decision.id] = execution
         elif isinstance(decision, Timer):
             self.timers[decision.id] = decision

@@ -8,11 +8,11 @@ from enum import StrEnum
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field, structs
+from msgspec import field, structs
 from msgspec.structs import force_setattr
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, Payload, Value, payloads
 from pyworkflow.decision import Decision, Named, Timer, name_of
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import DecisionEvent, Event, ProcessStartedEvent, TimerEvent
@@ -58,7 +58,8 @@ class Status(StrEnum):
 _assigning = RLock()
 
 
-class Process(Struct, frozen=True, omit_defaults=True):
+@payloads(input=Any)
+class Process(Value, frozen=True, omit_defaults=True):
     """One execution of a workflow: what it was started with, what has happened since, and how it ended.
 
     Attributes:
@@ -80,7 +81,7 @@ class Process(Struct, frozen=True, omit_defaults=True):
 
     workflow: str
     id: str | None = None
-    input: Json = None
+    input: Payload = None
     tags: tuple[str, ...] = ()
     history: History = field(default_factory=lambda: History([ProcessStartedEvent()]))
     parent: str | None = None

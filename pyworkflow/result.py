@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from pyworkflow.codec import Json, register
+from pyworkflow.codec import Json, Payload, Value, payloads, register
 from pyworkflow.errors import PayloadError
 
 
@@ -170,42 +170,47 @@ _ACTIVITY_RESULTS: dict[str, type[ActivityResult]] = {
 register(ActivityResult, lambda result: result.to_json(), ActivityResult.from_json)
 
 
-class ProcessResult(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
+class ProcessResult(Value, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     """How a process ended."""
 
     type = TypeTag()
 
 
+@payloads(result=Any)
 class ProcessCompleted(ProcessResult, frozen=True, gc=False, tag="completed"):
     """The process did what it was for."""
 
-    result: Json = None
+    result: Payload = None
 
 
+@payloads(details=Any)
 class ProcessCanceled(ProcessResult, frozen=True, gc=False, tag="canceled"):
     """The process was canceled, or canceled itself."""
 
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(details=Any)
 class ProcessFailed(ProcessResult, frozen=True, gc=False, tag="failed"):
     """The process failed."""
 
     reason: str | None = None
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(details=Any)
 class ProcessTimedOut(ProcessResult, frozen=True, gc=False, tag="timedout"):
     """The process was open for longer than its workflow allows."""
 
-    details: Json = None
+    details: Payload = None
 
 
+@payloads(details=Any)
 class ProcessTerminated(ProcessResult, frozen=True, gc=False, tag="terminated"):
     """The process was ended by force."""
 
     reason: str | None = None
-    details: Json = None
+    details: Payload = None
 
 
 class ProcessContinued(ProcessResult, frozen=True, gc=False, tag="continued"):

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from msgspec import Struct, field
+from pyworkflow.codec import Payload, Value, fixed, payloads
 
-from pyworkflow.codec import Json
+_NOTHING = fixed({})
 
 
-class Signal(Struct, frozen=True, gc=False):
+@payloads(data=Any)
+class Signal(Value, frozen=True, gc=False):
     """Something told to a running process.
 
     Attributes:
@@ -17,5 +18,5 @@ class Signal(Struct, frozen=True, gc=False):
     """
 
     name: str
-    data: Json = field(default_factory=dict[str, Any])
+    data: Payload = _NOTHING
     id: str | None = None

@@ -3,17 +3,18 @@
 from datetime import datetime as DateTime
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.codec import Json
+from pyworkflow.codec import Payload, Value, payloads
 from pyworkflow.process import Process
 
 
-class Task(Struct, frozen=True, tag_field="type", omit_defaults=True):
+class Task(Value, frozen=True, tag_field="type", omit_defaults=True):
     """The base of both kinds of task."""
 
 
+@payloads(heartbeat_details=Any)
 class ActivityTask(Task, frozen=True, tag="activity_task"):
     """A lease on one attempt of an activity.
 
@@ -31,7 +32,7 @@ class ActivityTask(Task, frozen=True, tag="activity_task"):
     process_id: str | None = None
     context: dict[str, Any] = field(default_factory=dict[str, Any])
     attempt: int = 1
-    heartbeat_details: Json = None
+    heartbeat_details: Payload = None
     deadline: DateTime | None = None
     idempotency_key: str = ""
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime as DateTime
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, Payload, Value, payloads
 from pyworkflow.decision import Decision
 from pyworkflow.errors import PyworkflowError
 from pyworkflow.event import AnyEvent
@@ -186,7 +187,8 @@ class Poller(Struct, frozen=True):
     names: tuple[str, ...] | None = None
 
 
-class RegisteredWorkflow(Struct, frozen=True):
+@payloads(graph=Any)
+class RegisteredWorkflow(Value, frozen=True):
     """A workflow that a backend knows, as `Backend.register_workflow` was told."""
 
     name: str
@@ -194,7 +196,7 @@ class RegisteredWorkflow(Struct, frozen=True):
     timeout: float
     decision_timeout: float
     handles_cancel: bool
-    graph: Json = None
+    graph: Payload = None
 
 
 class RegisteredActivity(Struct, frozen=True):
@@ -209,7 +211,8 @@ class RegisteredActivity(Struct, frozen=True):
     at_most_once: bool
 
 
-class Pending(Struct, frozen=True, omit_defaults=True):
+@payloads(details=Any)
+class Pending(Value, frozen=True, omit_defaults=True):
     """Something that an open process waits for.
 
     Attributes:
@@ -237,13 +240,14 @@ class Pending(Struct, frozen=True, omit_defaults=True):
     until: DateTime | None = None
     attempt: int = 1
     identity: str | None = None
-    details: Json = None
+    details: Payload = None
     cancel_requested: bool = False
     pollers: tuple[str, ...] | None = ()
     unclaimed: str | None = None
 
 
-class Definition(Struct, frozen=True):
+@payloads(body=Any)
+class Definition(Value, frozen=True):
     """One entry in a backend's log of definitions: what a name stands for from then on.
 
     Attributes:
@@ -257,5 +261,5 @@ class Definition(Struct, frozen=True):
     revision: int
     kind: str
     name: str
-    body: Json
+    body: Payload
     defined: DateTime

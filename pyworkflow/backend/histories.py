@@ -13,7 +13,7 @@ from pyworkflow.cache import SizedCache, history_size
 from pyworkflow.errors import PayloadError
 from pyworkflow.event import DecisionStartedEvent, Event
 from pyworkflow.history import History
-from pyworkflow.ledger.lifecycle import OPEN, plain
+from pyworkflow.ledger.lifecycle import OPEN
 from pyworkflow.ledger.rows import ProcessRow
 from pyworkflow.ledger.unit import Batch
 from pyworkflow.process import Process
@@ -28,7 +28,7 @@ class _Known:
         history: Its events.
         undecoded: Further batches of events, each with the number of events that are in the history already.
         length: How many events all of them are.
-        payload: How many bytes of JSON they are, those of the input twice: as JSON, and decoded for a decider.
+        payload: How many bytes of JSON they are, those of its input included.
         input: Its input, as JSON.
         process: What its last decider was shown.
         foreseen: The history as it will be if nothing happens but what was foreseen.
@@ -52,7 +52,7 @@ class _Known:
     def begins(self, input: bytes | None) -> None:
         """Take over the input; None if it is gone."""
         self.input = input
-        self.payload += 2 * len(input or b"")
+        self.payload += len(input or b"")
 
     def grows(self, batches: Sequence[tuple[int, bytes]]) -> None:
         """Take over events that were read.
@@ -159,9 +159,7 @@ class HistoryCache:
             if execution is None or execution.id != activity_id:
                 return None
             known.foreseen = history.extended(happens(execution))
-            # Its input is read anew for each decider: one may have changed what it was given.
-            given = plain(known.input)
-            return structs.replace(known.process, history=known.foreseen, input=given)
+            return structs.replace(known.process, history=known.foreseen)
 
     def have(self, key: int) -> int:
         """Return how many events of a process are known."""

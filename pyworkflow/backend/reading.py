@@ -21,12 +21,11 @@ from pyworkflow.backend.base import (
 from pyworkflow.backend.cursors import batches_after, cursor_of
 from pyworkflow.backend.unit import DefinitionRow, FeedBatch, PollerRow, StoredUnit
 from pyworkflow.clock import SECOND, to_datetime
-from pyworkflow.codec import Json, decode, reader
+from pyworkflow.codec import Json, decode, payload, reader
 from pyworkflow.errors import PayloadError, UnreadableProcessError
 from pyworkflow.event import AnyEvent, ProcessStartedEvent
 from pyworkflow.history import History
 from pyworkflow.ledger.claims import attempt
-from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.parking import values_of
 from pyworkflow.ledger.rows import (
     NEVER,
@@ -64,7 +63,7 @@ def open_process(row: ProcessRow, history: History, given: bytes) -> Process:
     return Process(
         workflow=row.workflow,
         id=row.id,
-        input=plain(given),
+        input=payload(given),
         tags=row.tags,
         history=history,
         parent=row.parent_id,
@@ -184,7 +183,7 @@ def registered_activity(row: ActivityTypeRow) -> RegisteredActivity:
 
 def definition(row: DefinitionRow) -> Definition:
     """Return an entry of the log of definitions as people read it."""
-    return Definition(row.revision, row.kind, row.name, decode(row.body), to_datetime(row.defined))
+    return Definition(row.revision, row.kind, row.name, payload(row.body), to_datetime(row.defined))
 
 
 def feed_after(unit: StoredUnit, cursor: str, limit: int) -> list[FeedEntry]:

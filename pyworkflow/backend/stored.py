@@ -39,7 +39,7 @@ from pyworkflow.backend.touches import Planned, Touches
 from pyworkflow.backend.turns import POLLER_SECONDS, Turns
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.clock import SECOND, SystemClock, to_datetime, to_instant
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, payload
 from pyworkflow.errors import PyworkflowError, TimedOutError, UnreadableProcessError
 from pyworkflow.event import Event
 from pyworkflow.ledger import lifecycle
@@ -83,7 +83,7 @@ class StoredBackend(Turns, Defining):
             requests.duration(timeout, "timeout"),
             requests.duration(decision_timeout, "decision_timeout"),
             handles_cancel,
-            lifecycle.plain(check_payload(graph, "graph")),
+            payload(check_payload(graph, "graph")),
         )
         check_fields(row)
         known = self._snapshot(lambda unit: unit.workflow(row.name))

@@ -19,14 +19,13 @@ from pyworkflow.backend.transactions import Transactions, nap
 from pyworkflow.backend.unit import StoredUnit, Work
 from pyworkflow.backoff import Backoff
 from pyworkflow.clock import Clock, to_datetime
-from pyworkflow.codec import Json, encode
+from pyworkflow.codec import Json, fixed
 from pyworkflow.decision import Decision
 from pyworkflow.errors import BackendUnavailableError, PayloadError, PyworkflowError
 from pyworkflow.event import ActivityEvent, DecisionStartedEvent, Event
 from pyworkflow.history import History
 from pyworkflow.ledger import claims
 from pyworkflow.ledger.claims import ActivityClaim, Claimed, DecisionClaim
-from pyworkflow.ledger.lifecycle import plain
 from pyworkflow.ledger.unit import Names
 from pyworkflow.result import ActivityCompleted, ActivityResult
 from pyworkflow.task import ActivityTask, DecisionTask
@@ -241,10 +240,8 @@ class Turns(Transactions):
         moment = to_datetime(now)
 
         def happens(execution: ActivityExecution) -> list[Event]:
-            # As a decider would read it.
-            told = ActivityCompleted(plain(encode(result.result)))
             return [
-                ActivityEvent(execution, told, datetime=moment),
+                ActivityEvent(execution, fixed(result), datetime=moment),
                 DecisionStartedEvent(identity=identity, datetime=moment),
             ]
 

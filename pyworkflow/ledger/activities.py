@@ -2,10 +2,11 @@
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import microseconds
+from pyworkflow.codec import payload
 from pyworkflow.errors import PayloadError
 from pyworkflow.event import ActivityAttemptEvent, ActivityEvent
 from pyworkflow.ledger.claims import held_activity
-from pyworkflow.ledger.lifecycle import raw, tell
+from pyworkflow.ledger.lifecycle import tell
 from pyworkflow.ledger.parking import set_aside
 from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
@@ -117,7 +118,7 @@ def _delay_after_loss(row: ActivityRow) -> int | None:
 
 
 def _execution(row: ActivityRow) -> ActivityExecution:
-    return ActivityExecution(row.name, row.id, raw(row.input))
+    return ActivityExecution(row.name, row.id, payload(row.input))
 
 
 def _try_again(unit: Unit, row: ActivityRow, result: ActivityResult, delay: int) -> None:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import microseconds
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, Payload
 from pyworkflow.errors import PayloadError, StaleActivityTaskError, StaleDecisionTaskError
 from pyworkflow.event import (
     ActivityStartedEvent,
@@ -16,7 +16,6 @@ from pyworkflow.event import (
     Event,
 )
 from pyworkflow.ids import key_of
-from pyworkflow.ledger.lifecycle import raw
 from pyworkflow.ledger.parking import set_aside, values_of
 from pyworkflow.ledger.rows import (
     FIRST_BACKOFF,
@@ -63,10 +62,10 @@ class ActivityClaim(Struct, frozen=True, gc=False):
     number: int
     id: str
     name: str
-    input: Json
+    input: Payload
     token: str
     attempt: int
-    details: Json
+    details: Payload
     deadline: int
     alone: bool
     idempotency_key: str
@@ -164,7 +163,7 @@ def attempt(process: ProcessRow, row: DecisionRow) -> int:
 
 
 def _hand_activity(
-    unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish, values: tuple[Json, Json]
+    unit: Unit, process: ProcessRow, row: ActivityRow, wish: Wish, values: tuple[Payload, Payload]
 ) -> ActivityClaim:
     row.state = STARTED
     row.token = unit.token()
@@ -172,7 +171,7 @@ def _hand_activity(
     row.since = row.heartbeat = unit.now
     row.lease = None if wish.lease is None else unit.now + microseconds(wish.lease)
     row.set_deadline()
-    execution = ActivityExecution(row.name, row.id, raw(row.input))
+    execution = ActivityExecution(row.name, row.id, values[0])
     time = unit.time_for(process)
     started = ActivityStartedEvent(execution, row.attempt, wish.identity, datetime=time)
     unit.append(process, started)

@@ -1,12 +1,10 @@
 """Starting, signaling, canceling and closing processes."""
 
-from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from pyworkflow.codec import Json, encode, reader
+from pyworkflow.codec import Json, encode
 from pyworkflow.decision import CancelProcess, ChildPolicy, ContinueProcess
 from pyworkflow.errors import (
     InvalidRequestError,
@@ -315,16 +313,3 @@ def _adopt(unit: Unit, child: ChildRow, parent: ProcessRow) -> None:
     if process is not None:
         process.parent_key = parent.key
         unit.changed(process)
-
-
-_read: Callable[[bytes], Json] = reader(Any)
-
-
-def plain(data: bytes | None) -> Json:
-    """Return stored JSON as a value."""
-    return None if data is None else _read(data)
-
-
-def raw(data: bytes) -> Raw:
-    """Return stored JSON for embedding in a larger document, without parsing it."""
-    return Raw(data)

@@ -2,9 +2,9 @@
 
 from pyworkflow.activity import ActivityExecution
 from pyworkflow.clock import SECOND, microseconds
-from pyworkflow.codec import Json
+from pyworkflow.codec import Payload, payload
 from pyworkflow.errors import PayloadError
-from pyworkflow.ledger.lifecycle import opened, plain, raw
+from pyworkflow.ledger.lifecycle import opened
 from pyworkflow.ledger.rows import (
     NEVER,
     PARKED,
@@ -18,7 +18,7 @@ from pyworkflow.ledger.rows import (
 from pyworkflow.ledger.unit import Unit
 
 
-def values_of(row: ActivityRow) -> tuple[Json, Json]:
+def values_of(row: ActivityRow) -> tuple[Payload, Payload]:
     """Return the input and the last heartbeat of an activity.
 
     Raises:
@@ -32,14 +32,14 @@ def values_of(row: ActivityRow) -> tuple[Json, Json]:
     )
 
 
-def value_of(data: bytes | None, what: str) -> Json:
-    """Return a stored value.
+def value_of(data: bytes | None, what: str) -> Payload:
+    """Return a stored value, for a field of a struct.
 
     Raises:
         PayloadError: It is not JSON.
     """
     try:
-        return plain(data)
+        return None if data is None else payload(data)
     except PayloadError as error:
         raise PayloadError(what, f"cannot be read: {error}") from error
 
@@ -47,10 +47,9 @@ def value_of(data: bytes | None, what: str) -> Json:
 def execution_of(row: ActivityRow) -> ActivityExecution:
     """Return what an activity is, for the event of its end; without an input that cannot be read."""
     try:
-        plain(row.input)
+        return ActivityExecution(row.name, row.id, payload(row.input))
     except PayloadError:
         return ActivityExecution(row.name, row.id)
-    return ActivityExecution(row.name, row.id, raw(row.input))
 
 
 def set_aside(

@@ -3,10 +3,12 @@
 Rows are the ledger's own and mutable; outside of a transaction they are data. Instants and durations are microseconds.
 """
 
+from typing import Any
+
 from msgspec import Struct
 
 from pyworkflow.clock import SECOND
-from pyworkflow.codec import Json
+from pyworkflow.codec import Payload, Value, payloads
 from pyworkflow.retry import Retry
 
 SCHEDULED = "scheduled"
@@ -20,7 +22,8 @@ NEVER = 2**62
 """An instant that does not come."""
 
 
-class WorkflowRow(Struct, frozen=True):
+@payloads(graph=Any)
+class WorkflowRow(Value, frozen=True):
     """A registered workflow."""
 
     name: str
@@ -28,7 +31,7 @@ class WorkflowRow(Struct, frozen=True):
     timeout: int
     decision_timeout: int
     handles_cancel: bool
-    graph: Json = None
+    graph: Payload = None
 
 
 class ActivityTypeRow(Struct, frozen=True):

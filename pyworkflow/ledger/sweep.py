@@ -1,12 +1,13 @@
 """What the passing of time does: timers fire and timeouts come, whoever happens to look."""
 
+from pyworkflow.codec import payload
 from pyworkflow.decision import Timer
 from pyworkflow.errors import PayloadError
 from pyworkflow.event import ProcessTimedOutEvent, TimerEvent
 from pyworkflow.ledger.activities import expire_activity
 from pyworkflow.ledger.claims import expire_decision
 from pyworkflow.ledger.grace import granted
-from pyworkflow.ledger.lifecycle import OPEN, close, raw, tell
+from pyworkflow.ledger.lifecycle import OPEN, close, tell
 from pyworkflow.ledger.parking import set_aside, value_of, values_of
 from pyworkflow.ledger.rows import STARTED, ActivityRow, DecisionRow, ProcessRow, TimerRow
 from pyworkflow.ledger.unit import Unit
@@ -66,5 +67,5 @@ def _fire(unit: Unit, row: TimerRow) -> None:
         return
     unit.drop(row)
     process.opened -= 1
-    timer = Timer(row.delay, raw(row.data), row.id)
+    timer = Timer(row.delay, payload(row.data), row.id)
     tell(unit, process, TimerEvent(timer, datetime=unit.time_for(process)))

@@ -1,13 +1,13 @@
 """What a replayed workflow may know of its own process."""
 
 from datetime import datetime as DateTime
+from typing import Any
 
-from msgspec import Struct
-
-from pyworkflow.codec import Json
+from pyworkflow.codec import Payload, Value, payloads
 
 
-class Info(Struct, frozen=True):
+@payloads(input=Any)
+class Info(Value, frozen=True):
     """A replayed process, as its code sees it.
 
     Attributes:
@@ -25,7 +25,7 @@ class Info(Struct, frozen=True):
 
     workflow: str
     id: str | None
-    input: Json
+    input: Payload
     tags: tuple[str, ...]
     parent: str | None
     run: int

@@ -49,14 +49,14 @@ class Job:
             cache.keep(key, run)
         return decisions
 
-    def _advance(self, *, beyond: bool = False) -> list[Decision]:
+    def _advance(self, *, reads: bool = False) -> list[Decision]:
         if self._run is None:
             check_code(type(self._workflow))
-            self._run = Run(self._workflow, self._process)
+            self._run = Run(self._workflow, self._process, reads=reads)
             self._workflow.attach(self._run)
         try:
             with guarded():
-                return self._run.advance(self._process.history, beyond=beyond)
+                return self._run.advance(self._process.history)
         except BaseException:
             self._drop()
             raise
@@ -68,7 +68,10 @@ class Job:
 
     def answer(self, method: str, arguments: tuple[Json, ...]) -> Json:
         """Return what a method returns after all that has happened."""
-        self._advance(beyond=True)
+        self._advance(reads=True)
+        run = self._run
+        assert run is not None  # noqa: S101 - it has advanced
+        run.answers = True
         try:
             with guarded():
                 return plain(getattr(self._workflow, method)(*arguments), "answer")

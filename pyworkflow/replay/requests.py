@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pyworkflow.decision import Decision, Timer
 from pyworkflow.mistakes import MISTAKES
 from pyworkflow.replay.commands import Commands, Key
+from pyworkflow.replay.forbidden import forbid
 from pyworkflow.replay.loop import Condition, DeterministicLoop
 from pyworkflow.replay.mailbox import Mailbox, Refuse
 from pyworkflow.replay.operation import NumberedFuture, Operation
@@ -26,6 +27,7 @@ class Requests:
     Attributes:
         loop: The loop that the code runs on.
         commands: What it has decided since the last decision.
+        answers: Whether the method of a query runs: it may ask for nothing.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Requests:
         # The rest of a loop's methods is added to the class by name.
         self.loop = DeterministicLoop(self, mistakes)  # type: ignore[abstract]
         self.commands = Commands()
+        self.answers = False
         self._places: list[str] = []
         self._operations: dict[Key, Operation[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -116,6 +119,8 @@ class Requests:
             Dropped: It is over, or abandoned.
         """
         self.loop.listen()
+        if self.answers:
+            forbid("a query that asks for something", "a query only reads: return what is known")
 
     def _note(self) -> None:
         self._places.append(place())

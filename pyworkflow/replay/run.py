@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from msgspec import structs
 
 from pyworkflow.cache import value_size
-from pyworkflow.codec import Json
+from pyworkflow.codec import Json, fixed, stored
 from pyworkflow.decision import (
     Decision,
     RecordMarker,
@@ -78,14 +78,19 @@ class Run(Requests):
     Args:
         workflow: The workflow object whose code runs.
         process: The process.
+        reads: Whether it only answers a query: it goes on over events that no decision has been shown yet, performs no side effect, and stops
+            where it would need the value of one.
     """
 
-    def __init__(self, workflow: "ReplayWorkflow", process: Process) -> None:
+    def __init__(
+        self, workflow: "ReplayWorkflow", process: Process, *, reads: bool = False
+    ) -> None:
         super().__init__(self._ignore_signal, workflow.parks_on)
         self.workflow = workflow
+        self._reads = reads
         self.process = process
         self.history = History()
-        self._input_size = value_size(process.input)
+        self._input_size = value_size(stored(process, "input"))
         self.random = Random(self.seed("random"))  # noqa: S311 - to be the same again is its purpose
         self.uuids = Random(self.seed("uuid"))  # noqa: S311
         self.now = process.started or EPOCH
@@ -112,15 +117,12 @@ class Run(Requests):
     def advance(
         self,
         history: History,
-        *,
-        beyond: bool = False,
         known: Sequence[Decision] | None = None,
     ) -> list[Decision]:
         """Run the code to the end of a history; return what it decides there.
 
         Args:
             history: The history; it begins with the one that was given before.
-            beyond: Whether to run on over events that no decision has been shown yet.
             known: What was decided at the end of it, if that is known: the code is told what that recorded, and may decide otherwise.
 
         Raises:
@@ -128,7 +130,7 @@ class Run(Requests):
             StaleRunError: What was decided before did not count.
         """
         decided: list[Decision] = []
-        for window in self._reader.windows(history, beyond=beyond):
+        for window in self._reader.windows(history, beyond=self._reads):
             if window is None:
                 raise StaleRunError
             decided = self._decide(window, known)
@@ -144,7 +146,8 @@ class Run(Requests):
     def size(self) -> int:
         """About how many bytes its values take."""
         decided = (value_size(getattr(decision, "input", None)) for decision in self._made)
-        return self.history.size + self._input_size + sum(decided)
+        # Its payloads are there as JSON, and in the code as values.
+        return 2 * (self.history.size + self._input_size) + sum(decided)
 
     def drop(self) -> None:
         """Let go of the code, wherever it is, and of all values."""
@@ -326,12 +329,12 @@ class Run(Requests):
 
     def patched(self, change: str) -> bool:
         """Tell whether the process takes the changed path; see `ReplayWorkflow.patched`."""
-        self.listen()
+        self.loop.listen()
         if change not in self._patches:
             old = self._known is not None
             new = not old or any(m.details == change for m in self._recorded(PATCHED))
             self._patches[change] = new
-            if new:
+            if new and not self.answers:
                 self.decide(RecordMarker(PATCHED, change))
         return self._patches[change]
 
@@ -339,6 +342,9 @@ class Run(Requests):
         """Return what a function returned the first time; see `ReplayWorkflow.side_effect`."""
         self.listen()
         number = self.commands.next_id(SIDE_EFFECT)
+        if self._known is None and self._reads:
+            self._unrecorded = []
+            refuse()
         if self._known is None:
             details = self._perform(number, function)
         else:
@@ -350,7 +356,7 @@ class Run(Requests):
                 made = [*self.commands.take(), RecordMarker(SIDE_EFFECT, {"id": number})]
                 self._unrecorded = made
                 refuse()
-        self.decide(RecordMarker(SIDE_EFFECT, details))
+        self.decide(RecordMarker(SIDE_EFFECT, fixed(details)))
         if "error" in details:
             raise SideEffectFailed(details["error"])
         value: Any = details.get("value")
@@ -373,12 +379,12 @@ class Run(Requests):
         return Info(
             process.workflow,
             process.id,
-            process.input,
+            stored(process, "input"),
             process.tags,
             process.parent,
             process.run,
             process.started,
             self._window.number,
             self._cancel_requested,
-            self._known is not None,
+            self._reads or self._known is not None,
         )

@@ -50,7 +50,7 @@ from pyworkflow.result import (
 from pyworkflow.signal import Signal
 from pyworkflow.swf import asked, attempts
 from pyworkflow.swf.causes import reason_of
-from pyworkflow.swf.payload import Payloads
+from pyworkflow.swf.payload import Payloads, recorded
 from pyworkflow.swf.state import OpenChild, OpenTimer, State
 from pyworkflow.swf.words import (
     CANCEL_SIGNAL,
@@ -114,7 +114,11 @@ def _started(t: Told) -> list[Event]:
 
 
 def _close(t: Told, status: Status, result: AnyProcessResult) -> None:
-    t.state.status, t.state.result, t.state.closed = status, result, t.at
+    t.state.status, t.state.result, t.state.closed = (
+        status,
+        recorded(result, AnyProcessResult),
+        t.at,
+    )
 
 
 def _completed(t: Told) -> list[Event]:

@@ -4,15 +4,17 @@ What has to travel beside a value (the number of a run, why an attempt failed) m
 that is no JSON is a value too: other clients write such.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from msgspec import Struct, field
 
-from pyworkflow.codec import Json, decode
+from pyworkflow.codec import Json, decode, encode, payload
 from pyworkflow.errors import PayloadError
 from pyworkflow.failure import storable
 from pyworkflow.swf.words import MAX_REASON, MAX_TEXT, cut
 from pyworkflow.values import check_payload, check_text
+
+T = TypeVar("T")
 
 ENVELOPE = "$pyworkflow"
 STORED = "$stored"
@@ -140,6 +142,15 @@ class CountingPayloads(Payloads):
         whole = super()._whole(text)
         self.characters += len(whole)
         return whole
+
+
+def recorded(value: T, kind: Any) -> T:
+    """Return a value, or a struct with payloads, as one that nobody can change; as it is if it is no JSON, which texts of other clients may be."""
+    try:
+        data = encode(value)
+        return cast("T", payload(data) if kind is Any else decode(data, kind))
+    except PayloadError:
+        return value
 
 
 def cut_reason(reason: str | None) -> tuple[str | None, str | None]:

@@ -10,12 +10,12 @@ from datetime import UTC
 from datetime import datetime as DateTime
 from typing import Any
 
-from pyworkflow.event import DecisionStartedEvent, DecisionTimedOutEvent, Event
+from pyworkflow.event import AnyEvent, DecisionStartedEvent, DecisionTimedOutEvent, Event
 from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.swf.happened import READERS, Told
 from pyworkflow.swf.misrouted import times_of
-from pyworkflow.swf.payload import CountingPayloads, Payloads
+from pyworkflow.swf.payload import CountingPayloads, Payloads, recorded
 from pyworkflow.swf.state import State
 from pyworkflow.swf.words import FAILED, QUIET, REST, attributes_key
 
@@ -98,7 +98,8 @@ class Reader:
             told = Told(raw["eventId"], at, attributes, self.state, self._payloads)
             self._add(READERS[kind](told), attributes)
 
-    def _add(self, events: list[Event], attributes: Raw) -> None:
+    def _add(self, read: list[Event], attributes: Raw) -> None:
+        events: list[Event] = recorded(read, list[AnyEvent])
         if self._is_decided(attributes):
             self._new.extend(events)
             return
@@ -168,7 +169,7 @@ class Reader:
         return Process(
             workflow=s.workflow,
             id=process_id,
-            input=s.input,
+            input=recorded(s.input, Any),
             tags=s.tags,
             history=self.history(),
             parent=s.parent,

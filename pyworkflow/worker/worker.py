@@ -15,6 +15,7 @@ from pyworkflow.backend.base import DEFAULT_CATEGORY, Completion, Poll, Turn
 from pyworkflow.backend.gate import gated
 from pyworkflow.backoff import LONGEST_OUTAGE_PAUSE, Backoff
 from pyworkflow.cache import BATCH_BYTES, value_size
+from pyworkflow.codec import stored
 from pyworkflow.errors import BackendUnavailableError, InvalidRequestError, PyworkflowError
 from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
@@ -411,5 +412,7 @@ def _claim_limit(tasks: Sequence[ActivityTask | DecisionTask]) -> int:
     if not processes:
         return 0
     # Decisions are often as large as the input, and a commit has several copies of them.
-    size = sum(one.history.size + COPIES * value_size(one.input) for one in processes)
+    size = sum(
+        2 * one.history.size + COPIES * value_size(stored(one, "input")) for one in processes
+    )
     return max(1, min(DECISIONS_AT_ONCE, BATCH_BYTES * len(processes) // size))

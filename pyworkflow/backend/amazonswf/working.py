@@ -27,7 +27,7 @@ from pyworkflow.result import (
 )
 from pyworkflow.swf.attempts import MISROUTED, RELEASED
 from pyworkflow.swf.misrouted import pause_of_poller
-from pyworkflow.swf.payload import Payloads, cut_reason
+from pyworkflow.swf.payload import Payloads, cut_reason, recorded
 from pyworkflow.swf.words import MAX_HEARTBEAT, parse_attempt
 from pyworkflow.task import ActivityTask
 
@@ -123,7 +123,9 @@ class Working:
         activity_id, attempt = parse_attempt(answer["activityId"])
         packed = self._payloads.unpack(answer.get("input"))
         return ActivityTask(
-            ActivityExecution(answer["activityType"]["name"], activity_id, packed.value),
+            ActivityExecution(
+                answer["activityType"]["name"], activity_id, recorded(packed.value, Any)
+            ),
             execution["workflowId"],
             {
                 "token": answer["taskToken"],

@@ -10,13 +10,15 @@ import logging
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context
-from types import CoroutineType
+from math import inf
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
 from pyworkflow.mistakes import MISTAKES, is_mistake
+from pyworkflow.replay.closing import Generators, close_task
 from pyworkflow.replay.failures import refuse
 from pyworkflow.replay.forbidden import LOOP, forbid
 from pyworkflow.replay.operation import NumberedFuture, NumberedTask
@@ -28,9 +30,6 @@ log = logging.getLogger("pyworkflow.replay")
 
 MAX_TURNS = 1_000_000
 """Callbacks between two events of a history, after which code counts as going in circles."""
-
-MAX_CLOSINGS = 100
-"""Blocks that clean up in one coroutine, one around the other, that are left when it is let go."""
 
 _TASKS_FILE = asyncio.tasks.__file__
 
@@ -84,6 +83,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self, timers: Timers, mistakes: tuple[type[BaseException], ...] = MISTAKES
     ) -> None:
         self._timers = timers
+        self._generators = Generators(self)
         self._mistakes = mistakes
         self._outer_error: BaseException | None = None
         self._ready: deque[asyncio.Handle] = deque()
@@ -110,13 +110,20 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._now = now
         self._outer_error = sys.exception()
         limit = self.turns + MAX_TURNS
-        before = events._get_running_loop()
-        events._set_running_loop(self)
-        try:
+        with self.current():
             while True:
                 self._run_ready(limit)
                 if not self._check_conditions():
                     return
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make it the running loop of this thread, for a block."""
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            with self._generators.hooked():
+                yield
         finally:
             events._set_running_loop(before)
 
@@ -191,18 +198,15 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
 
     def drop(self) -> None:
-        """Let go of all tasks. Their ``finally`` blocks run as they do for any coroutine that is let go; whatever they ask for is refused."""
+        """Let go of all tasks and async generators. Their ``finally`` blocks run up to the first ``await``; whatever they ask for is refused."""
         self.over = True
         self._ready.clear()
         self._conditions.clear()
-        before = events._get_running_loop()
-        events._set_running_loop(self)
-        try:
+        with self.current():
             for task in list(self._tasks):
-                _close(task)
-        finally:
-            events._set_running_loop(before)
-            self._tasks.clear()
+                close_task(task)
+            self._generators.close()
+        self._tasks.clear()
 
     def tasks(self) -> "list[asyncio.Task[Any]]":
         """Return the tasks that have not ended, in the order in which they began."""
@@ -222,6 +226,14 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def get_debug(self) -> bool:
         """Tell that it is not debugged."""
         return False
+
+    def get_task_factory(self) -> None:
+        """Tell that tasks are made by the loop itself."""
+        return
+
+    def get_exception_handler(self) -> None:
+        """Tell that exceptions are handled by the loop itself."""
+        return
 
     def is_running(self) -> bool:
         """Tell that it runs: only code on it can ask."""
@@ -256,7 +268,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         task.forget_quietly()
         if self.over:
             # A block that cleans up begins something: it gets a task that never runs.
-            _close(task)
+            close_task(task)
             return task
         # Held until it is done: a task that only it itself knows of would vanish at some collection of garbage.
         self._tasks[task] = None
@@ -287,9 +299,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Run a callback after a durable timer."""
+        """Run a callback after a durable timer; never, after an infinite delay."""
         handle = asyncio.TimerHandle(self._now + delay, callback, args, self, context)
-        if not self.over:
+        if not self.over and delay != inf:
             self._timers.start_timer(handle, delay)
         return handle
 
@@ -361,29 +373,3 @@ def _refuse_set_order() -> None:
                 "asyncio.as_completed() of bare coroutines",
                 "it starts them in no particular order; make tasks of them first, with asyncio.create_task(...)",
             )
-
-
-def _close(task: "asyncio.Task[Any]") -> None:
-    """Close the coroutine of a task and all that it awaits, the innermost first: none is left to be closed when it is collected."""
-    chain: list[Any] = []
-    awaited: Any = task.get_coro()
-    while isinstance(awaited, CoroutineType):
-        chain.append(awaited)
-        awaited = awaited.cr_await
-    for coroutine in reversed(chain):
-        _close_one(coroutine)
-
-
-def _close_one(coroutine: Any) -> None:
-    for _ in range(MAX_CLOSINGS):
-        try:
-            coroutine.close()
-        except RuntimeError:
-            # A block that cleans up awaits, although nobody will ever go on with it: on to the next one.
-            continue
-        except (Dropped, ValueError):
-            # Refused; or still executing, in a thread that nobody waits for.
-            return
-        except BaseException:
-            log.debug("a coroutine that was let go raised", exc_info=True)
-        return

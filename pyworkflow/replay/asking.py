@@ -70,6 +70,7 @@ class Asking(Calls):
         retry: Retry | None = None,
         tags: tuple[str, ...] | list[str] = (),
         child_policy: str = ChildPolicy.ABANDON,
+        compare: bool = True,
     ) -> CallsWithOptions:
         """Return what asks for activities and child processes with options, as in ``self.options(retry=…).activity(charge, order)``.
 
@@ -82,6 +83,7 @@ class Asking(Calls):
             retry: When to try again.
             tags: The tags of a child process.
             child_policy: What becomes of a child process when this one closes, one of ``ChildPolicy``.
+            compare: Whether another input than the history holds is a mismatch: False for one that holds a time or a random id.
         """
         options = Options(
             id=id,
@@ -92,6 +94,7 @@ class Asking(Calls):
             retry=retry,
             tags=tags,
             child_policy=child_policy,
+            compare=compare,
         )
         return CallsWithOptions(self._running(), options)
 

@@ -51,6 +51,7 @@ class Options:
         retry: When to try again.
         tags: The tags of a child process.
         child_policy: What becomes of a child process when this one closes.
+        compare: Whether another input than the history holds is a mismatch.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Options:
         retry: Retry | None = None,
         tags: tuple[str, ...] | list[str] = (),
         child_policy: str = ChildPolicy.ABANDON,
+        compare: bool = True,
     ) -> None:
         self.id = id
         self.category = category
@@ -74,6 +76,7 @@ class Options:
         check_retry(retry)
         self.tags = check_tags(tags)
         self.child_policy = child_policy
+        self.compare = compare
 
 
 class Calls:
@@ -132,7 +135,8 @@ class Calls:
             options.heartbeat_timeout,
             options.retry,
         )
-        return run.begin("activity", operation_id, decision, result_of(activity))
+        result = result_of(activity)
+        return run.begin("activity", operation_id, decision, result, compare=options.compare)
 
     @overload
     def child(self, workflow: type[Runs[T]], input: Any = ...) -> Operation[T]: ...
@@ -163,7 +167,8 @@ class Calls:
             options.tags,
         )
         decision = StartChildProcess(new, options.child_policy)
-        return run.begin("child", new_id, decision, _result_of_child(workflow))
+        result = _result_of_child(workflow)
+        return run.begin("child", new_id, decision, result, compare=options.compare)
 
 
 class CallsWithOptions(Calls):

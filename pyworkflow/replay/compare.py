@@ -4,7 +4,7 @@ What counts is the kind of a decision, its id, its name and its payload. Options
 change under a running process: what was decided stays in force, and only later decisions use the new ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -40,13 +40,25 @@ A process that has begun must find its old path. Where the code was changed, kee
 Where it was not, it decides by something that is not in the history: a clock, chance, a file, the order of a set of texts."""
 
 
-def told(decision: Decision, payloads: bool = True) -> tuple[Any, ...]:
+Identity = tuple[Any, ...]
+"""What a decision is, without its payload."""
+
+Compares = Callable[[Decision], bool]
+"""Tells whether the payload of a decision counts."""
+
+
+def identity_of(decision: Decision) -> Identity:
+    """Return what counts of a decision, except for its payload."""
+    return (decision.type, *_parts(decision)[0])
+
+
+def _substance(decision: Decision, compares: Compares) -> tuple[Any, ...]:
     """Return what counts of a decision."""
-    identity, payload = _told(decision)
-    return (decision.type, *identity, *((payload,) if payloads else ()))
+    identity, payload = _parts(decision)
+    return (decision.type, *identity, *((payload,) if compares(decision) else ()))
 
 
-def _told(decision: Decision) -> tuple[tuple[Any, ...], Any]:
+def _parts(decision: Decision) -> tuple[tuple[Any, ...], Any]:
     match decision:
         case ScheduleActivity():
             return (decision.id, decision.activity), decision.input
@@ -75,12 +87,22 @@ def _place(marker: RecordMarker) -> Any:
     return marker.details["id"] if marker.name == SIDE_EFFECT else marker.details
 
 
-def differ(recorded: Sequence[Decision], made: Sequence[Decision], payloads: bool = True) -> bool:
-    """Tell whether code decides something else than is recorded."""
+def differ(recorded: Sequence[Decision], made: Sequence[Decision], compares: Compares) -> bool:
+    """Tell whether code decides something else than is recorded.
+
+    Args:
+        recorded: What the history holds.
+        made: What the code decides.
+        compares: Tells whose payloads count.
+    """
     if len(recorded) == len(made) and all(map(_equal, recorded, made)):
         return False
     pairs = zip_longest(_counting(recorded, made), made)
-    return any(a is None or b is None or told(a, payloads) != told(b, payloads) for a, b in pairs)
+    return any(a is None or b is None or not _alike(a, b, compares) for a, b in pairs)
+
+
+def _alike(one: Decision, other: Decision, compares: Compares) -> bool:
+    return _substance(one, compares) == _substance(other, compares)
 
 
 def _equal(one: Decision, other: Decision) -> bool:
@@ -103,7 +125,7 @@ def side_by_side(
     recorded: Sequence[Decision],
     made: Sequence[Decision],
     places: Sequence[str],
-    payloads: bool = True,
+    compares: Compares,
 ) -> str:
     """Return the decisions of history and of code in two columns, with the first difference marked.
 
@@ -113,7 +135,7 @@ def side_by_side(
         recorded: What the history holds.
         made: What the code decides.
         places: Where in the code each decision was made.
-        payloads: Whether payloads count.
+        compares: Tells whose payloads count.
     """
     lines = [
         f"the code of workflow {workflow!r} does not decide what the history holds, in the decision that began with event {number}",
@@ -124,7 +146,7 @@ def side_by_side(
     for old, new, place in zip_longest(counting, made, places):
         if old is None and new is None:
             break
-        same = old is not None and new is not None and told(old, payloads) == told(new, payloads)
+        same = old is not None and new is not None and _alike(old, new, compares)
         mark = "  " if same or found else "≠ "
         found = found or not same
         where = f"  ({place})" if place and not same else ""
@@ -135,7 +157,7 @@ def side_by_side(
 def _shown(decision: Decision | None) -> str:
     if decision is None:
         return "nothing"
-    identity, payload = _told(decision)
+    identity, payload = _parts(decision)
     words = [decision.type, *(str(word) for word in identity if word is not None)]
     if payload is not None:
         words.append(codec.encode(payload).decode())

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pyworkflow.decision import Decision, Timer
 from pyworkflow.mistakes import MISTAKES
 from pyworkflow.replay.commands import Commands, Key
+from pyworkflow.replay.compare import Identity, identity_of
 from pyworkflow.replay.forbidden import forbid
 from pyworkflow.replay.loop import Condition, DeterministicLoop
 from pyworkflow.replay.mailbox import Mailbox, Refuse
@@ -39,20 +40,37 @@ class Requests:
         self.commands = Commands()
         self.answers = False
         self._places: list[str] = []
+        self._uncompared: set[Identity] = set()
         self._operations: dict[Key, Operation[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._timer_ids: dict[int, str] = {}
 
     def begin(
-        self, kind: str, id: str, decision: Decision, convert: Callable[[Any], T] | None
+        self,
+        kind: str,
+        id: str,
+        decision: Decision,
+        convert: Callable[[Any], T] | None,
+        *,
+        compare: bool = True,
     ) -> Operation[T]:
-        """Decide something that will end, and return what to await."""
+        """Decide something that will end, and return what to await.
+
+        Args:
+            kind: What it is.
+            id: Its id.
+            decision: What begins it.
+            convert: Converts its result.
+            compare: Whether another payload than the history holds is a mismatch.
+        """
         self.listen()
         if (kind, id) in self._operations:
             raise ValueError(f"{kind} {id!r} is open already")
         operation: Operation[T] = self._operation(kind, id, convert)
         self._operations[kind, id] = operation
         self._note()
+        if not compare:
+            self._uncompared.add(identity_of(decision))
         self.commands.open(kind, id, decision)
         return operation
 

@@ -41,7 +41,7 @@ from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
 from pyworkflow.replay.commands import Commands
-from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, side_by_side
+from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, identity_of, side_by_side
 from pyworkflow.replay.ending import ending
 from pyworkflow.replay.failures import (
     ChildNotStarted,
@@ -168,6 +168,7 @@ class Run(Requests):
             self._known = known if window.decided is None else window.decided
             self.now = window.time or self.now
             self._places = []
+            self._uncompared.clear()
             self._made = self._run(window)
         if window.decided is not None:
             self._compare(window.decided)
@@ -190,12 +191,17 @@ class Run(Requests):
         return made
 
     def _compare(self, recorded: list[Decision]) -> None:
-        payloads = self.workflow.compare_payloads
         self._recorded_patches.update(
             d.details for d in recorded if isinstance(d, RecordMarker) and d.name == PATCHED
         )
-        if differ(recorded, self._made, payloads):
+        if differ(recorded, self._made, self.compares):
             raise self._mismatch_with(recorded, self._made)
+
+    def compares(self, decision: Decision) -> bool:
+        """Tell whether the payload of a decision of the present window counts."""
+        if not self.workflow.compare_payloads:
+            return False
+        return not self._uncompared or identity_of(decision) not in self._uncompared
 
     def _mismatch_with(
         self, recorded: Sequence[Decision], made: list[Decision]
@@ -207,7 +213,7 @@ class Run(Requests):
             recorded,
             made,
             places,
-            self.workflow.compare_payloads,
+            self.compares,
         )
         if changes := sorted(self._recorded_patches - self._patches.keys()):
             release = f"another release has decided it, with changes that this code lacks: {', '.join(changes)}"

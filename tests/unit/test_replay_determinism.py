@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import gc
+import itertools
 import logging
 import random
 import socket
@@ -39,6 +40,7 @@ from pyworkflow.replay import ReplayWorkflow, RunCache, query
 from pyworkflow.result import ProcessCompleted
 from pyworkflow.signal import Signal
 from pyworkflow.task import DecisionTask
+from pyworkflow.testing.replay import replay
 from pyworkflow.testing.run import Runner, run_to_end
 from pyworkflow.worker.execute import decide
 
@@ -150,6 +152,41 @@ def test_payloads_and_options_may_change_where_that_is_wanted() -> None:
     process = run_to_end(flow(before))
 
     assert flow(after, compare_payloads=False)().decide(process) == [CompleteProcess()]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_the_payload_of_one_call_may_change_where_that_is_wanted(cached: bool) -> None:
+    stamps = itertools.count()
+
+    def changing(strict: int) -> type[ReplayWorkflow]:
+        async def run(self: ReplayWorkflow) -> None:
+            free = self.options(compare=False)
+            await self.gather(
+                self.activity(step, strict),
+                free.activity(step, next(stamps)),
+                free.child("Nested", next(stamps)),
+            )
+
+        return flow(run)
+
+    class Nested(ReplayWorkflow):
+        async def run(self, number: int) -> None:
+            await self.sleep(number)
+
+    first = changing(1)
+    runner = Runner(first, Nested)
+    runner.start(first, id="p")
+    if not cached:
+        first.cache.clear()
+    process = runner.finish("p")
+
+    assert changing(1)().decide(process) == [CompleteProcess()]
+    replay(changing(1), process)
+    with pytest.raises(NondeterminismError) as caught:
+        changing(2)().decide(process)
+    shown = [line for line in caught.value.comparison.splitlines() if "≠" in line]
+    assert len(shown) == 1
+    assert "step-1" in shown[0]
 
 
 def test_code_that_swallows_everything_cannot_swallow_a_mismatch() -> None:

@@ -3,11 +3,10 @@
 import asyncio
 import gc
 import logging
-import sys
 import threading
 from asyncio import events
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -64,17 +63,13 @@ class Generators:
         self._count = 0
         self._collected: list[AnyGenerator] = []
 
-    @contextmanager
-    def hooked(self) -> Generator[None]:
-        """Follow the generators that begin in the block."""
-        before = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(self._add, self._let_go)
-        try:
-            yield
-        finally:
-            sys.set_asyncgen_hooks(*before)
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none."""
+        return not self._open and not self._collected
 
-    def _add(self, generator: AnyGenerator) -> None:
+    def add(self, generator: AnyGenerator) -> None:
+        """Note that a generator begins."""
         if _note_collection not in gc.callbacks:
             gc.callbacks.append(_note_collection)
         if self._open is None:
@@ -82,7 +77,8 @@ class Generators:
         self._count += 1
         self._open[self._count] = generator
 
-    def _let_go(self, generator: AnyGenerator) -> None:
+    def let_go(self, generator: AnyGenerator) -> None:
+        """Close a generator that nobody holds any more."""
         if self._loop.over:
             with self._loop.current():
                 close_generator(generator)

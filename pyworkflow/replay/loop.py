@@ -98,7 +98,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     # -- what is driven from outside -----------------------------------------------------------------------------------------------
 
     def run(self, now: float) -> None:
-        """Run until nothing is ready.
+        """Run until nothing is ready. It has to be the `current` loop.
 
         Args:
             now: What the loop's time is meanwhile.
@@ -108,23 +108,24 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             BaseException: A mistake in the code, or what a callback raised.
         """
         self._now = now
-        self._outer_error = sys.exception()
         limit = self.turns + MAX_TURNS
-        with self.current():
-            while True:
-                self._run_ready(limit)
-                if not self._check_conditions():
-                    return
+        while True:
+            self._run_ready(limit)
+            if not self._check_conditions():
+                return
 
     @contextmanager
     def current(self) -> Iterator[None]:
         """Make it the running loop of this thread, for a block."""
         before = events._get_running_loop()
         events._set_running_loop(self)
+        self._outer_error = sys.exception()
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._generators.add, self._generators.let_go)
         try:
-            with self._generators.hooked():
-                yield
+            yield
         finally:
+            sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(before)
 
     def _run_ready(self, limit: int) -> None:
@@ -202,6 +203,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self.over = True
         self._ready.clear()
         self._conditions.clear()
+        if not self._tasks and self._generators.is_empty:
+            return
         with self.current():
             for task in list(self._tasks):
                 close_task(task)

@@ -130,10 +130,11 @@ class Run(Requests):
             StaleRunError: What was decided before did not count.
         """
         decided: list[Decision] = []
-        for window in self._reader.windows(history, beyond=self._reads):
-            if window is None:
-                raise StaleRunError
-            decided = self._decide(window, known)
+        with self.loop.current():
+            for window in self._reader.windows(history, beyond=self._reads):
+                if window is None:
+                    raise StaleRunError
+                decided = self._decide(window, known)
         self.history = history
         return decided
 

@@ -328,7 +328,7 @@ class FailProcess(Decision, frozen=True, gc=False, tag="fail_process"):
     details: Payload = None
 
 
-@payloads(input=Any)
+@payloads(input=Any, cancel_details=Any)
 class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
     """End this run and go on under the same id with a fresh history ("continue as new").
 
@@ -338,6 +338,9 @@ class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
         input: The input of the new run; this run's if left out.
         workflow: The workflow of the new run, if not this one's.
         tags: The tags of the new run, if not this run's.
+        signals: Signals that this run was shown and has not dealt with, oldest first: they are the first that the new run hears. A signal that
+            is repeated under its id is the same signal in all runs.
+        cancel_details: The details of a request to cancel that this run has not dealt with; the new run is asked in its place.
     """
 
     closing = True
@@ -345,6 +348,8 @@ class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
     input: Payload | UnsetType = UNSET
     workflow: str | None = None
     tags: tuple[str, ...] | None = None
+    signals: tuple[Signal, ...] = ()
+    cancel_details: Payload | UnsetType = UNSET
 
     if TYPE_CHECKING:
 
@@ -353,6 +358,8 @@ class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
             input: Json = ...,
             workflow: "Named | type[Named] | str | None" = None,
             tags: "tuple[str, ...] | list[str] | None" = None,
+            signals: "tuple[Signal, ...] | list[Signal]" = (),
+            cancel_details: Json = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -360,6 +367,9 @@ class ContinueProcess(Decision, frozen=True, gc=False, tag="continue_process"):
             force_setattr(self, "workflow", name_of(self.workflow))
         if self.tags is not None:
             force_setattr(self, "tags", tuple(self.tags))
+        signals: object = self.signals
+        if isinstance(signals, list):
+            force_setattr(self, "signals", tuple(signals))
 
 
 AnyDecision = (

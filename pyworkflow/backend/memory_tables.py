@@ -51,6 +51,7 @@ class Tables:
         self.timers: dict[int, dict[str, TimerRow]] = {}
         self.children: dict[int, dict[str, ChildRow]] = {}
         self.signals: dict[int, set[str]] = {}
+        self.receipts: dict[tuple[int, str], set[int]] = {}
         self.batches: dict[int, list[FeedBatch]] = {}
         self.feed: list[FeedBatch] = []
         self.place = 0

@@ -106,8 +106,8 @@ class MemoryUnit(StoredUnit):
     def children(self, key: int) -> list[ChildRow]:
         return list(self.tables.children.get(key, {}).values())
 
-    def signaled(self, key: int, signal_id: str) -> bool:
-        return signal_id in self.tables.signals.get(key, ())
+    def signaled(self, process: ProcessRow, signal_id: str) -> bool:
+        return (process.first_key, signal_id) in self.tables.receipts
 
     def ready_decisions(
         self, category: str, names: Names, limit: int, *, suspect: bool = False
@@ -187,8 +187,9 @@ class MemoryUnit(StoredUnit):
         else:
             _remove(tables.children, row.key, row.id)
 
-    def add_signal(self, key: int, signal_id: str) -> None:
-        self.tables.signals.setdefault(key, set()).add(signal_id)
+    def add_signal(self, process: ProcessRow, signal_id: str) -> None:
+        self.tables.signals.setdefault(process.key, set()).add(signal_id)
+        self.tables.receipts.setdefault((process.first_key, signal_id), set()).add(process.key)
 
     # -- beyond the rules ----------------------------------------------------------------------------------------------------------
 
@@ -320,7 +321,11 @@ class MemoryUnit(StoredUnit):
         for row in gone:
             del tables.processes[row.key]
             tables.inputs.pop(row.key, None)
-            tables.signals.pop(row.key, None)
+            for name in tables.signals.pop(row.key, ()):
+                runs = tables.receipts[row.first_key, name]
+                runs.remove(row.key)
+                if not runs:
+                    del tables.receipts[row.first_key, name]
             tables.runs[row.id].remove(row.key)
             if not tables.runs[row.id]:
                 del tables.runs[row.id]

@@ -107,7 +107,7 @@ class StagedUnit(StoredUnit):
         self._numbers: dict[Pair, int | None] = {}
         self.staged_timers: Staged[Pair, TimerRow] = Staged()
         self.staged_children: Staged[Pair, ChildRow] = Staged()
-        self.staged_signals: set[Pair] = set()
+        self.staged_signals: dict[Pair, set[int]] = {}
 
     def add_process(self, row: ProcessRow, input: bytes) -> None:
         self.staged_processes.add(row.key, row)
@@ -148,8 +148,13 @@ class StagedUnit(StoredUnit):
         else:
             self.staged_children.drop((row.key, row.id))
 
-    def add_signal(self, key: int, signal_id: str) -> None:
-        self.staged_signals.add((key, signal_id))
+    def add_signal(self, process: ProcessRow, signal_id: str) -> None:
+        self.staged_signals.setdefault((process.first_key, signal_id), set()).add(process.key)
+
+    def new_receipts(self) -> list[tuple[int, str, int]]:
+        """Return the receipts of the signals that were recorded: run, id, first run."""
+        staged = self.staged_signals.items()
+        return sorted((key, name, first) for (first, name), keys in staged for key in keys)
 
     def _ready(
         self,

@@ -39,6 +39,7 @@ from pyworkflow.ledger.rows import (
     TimerRow,
 )
 from pyworkflow.ledger.unit import Unit
+from pyworkflow.signal import Signal
 from pyworkflow.values import check_fields, check_name, check_payload, check_seconds, check_tags
 
 NOT_REGISTERED = "is not registered: start a worker that has it, or correct the name"
@@ -225,10 +226,14 @@ def _check_child(state: _Check, decision: StartChildProcess) -> Checked:
 
 def _check_signal(state: _Check, decision: SignalProcess) -> Checked:
     check_name(decision.process_id, "process id")
-    check_name(decision.signal.name, "signal name")
-    if decision.signal.id is not None:
-        check_name(decision.signal.id, "signal id")
-    return Checked(decision, check_payload(decision.signal.data, "data"))
+    return Checked(decision, _check_one_signal(decision.signal))
+
+
+def _check_one_signal(signal: Signal) -> bytes:
+    check_name(signal.name, "signal name")
+    if signal.id is not None:
+        check_name(signal.id, "signal id")
+    return check_payload(signal.data, "data")
 
 
 def _check_request_cancel(state: _Check, decision: RequestCancelProcess) -> Checked:
@@ -261,6 +266,10 @@ def _check_continue(state: _Check, decision: ContinueProcess) -> Checked:
         raise UnregisteredNameError(f"workflow {name!r}", NOT_REGISTERED)
     if decision.tags is not None:
         check_tags(decision.tags)
+    for each in decision.signals:
+        _check_one_signal(each)
+    if decision.cancel_details is not UNSET:
+        check_payload(decision.cancel_details, "cancel_details")
     if decision.input is UNSET:
         own = state.unit.input(state.process.key)
         if own is None:

@@ -2,9 +2,9 @@
 
 from hashlib import blake2b
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from pyworkflow.codec import Json, encode
+from pyworkflow.codec import Json, encode, stored
 from pyworkflow.decision import CancelProcess, ChildPolicy, ContinueProcess
 from pyworkflow.errors import (
     InvalidRequestError,
@@ -165,17 +165,21 @@ def signal(unit: Unit, process_id: str, told: Signal) -> ProcessRow:
         InvalidRequestError: Its history is full.
     """
     process = unit.find(process_id)
-    if process is not None and told.id is not None and unit.signaled(process.key, told.id):
+    if process is not None and told.id is not None and unit.signaled(process, told.id):
         return process
     process = opened(unit, process_id)
     if process.last_seq >= MAX_EVENTS:
         raise InvalidRequestError(
             f"process {process_id!r}", f"has {process.last_seq} events and takes no more signals"
         )
-    if told.id is not None:
-        unit.add_signal(process.key, told.id)
-    tell(unit, process, SignalEvent(told, datetime=unit.time_for(process)))
+    _record_signal(unit, process, told)
     return process
+
+
+def _record_signal(unit: Unit, process: ProcessRow, told: Signal) -> None:
+    if told.id is not None:
+        unit.add_signal(process, told.id)
+    tell(unit, process, SignalEvent(told, datetime=unit.time_for(process)))
 
 
 def cancel(unit: Unit, process_id: str, details: Json) -> ProcessRow:
@@ -285,7 +289,7 @@ def _by_policy(unit: Unit, child: ChildRow) -> tuple[ProcessRow, Event, ProcessR
 def continue_as_new(
     unit: Unit, process: ProcessRow, decision: ContinueProcess, request: Start
 ) -> ProcessRow:
-    """Close a run and begin the next one of the same id. Open children and the parent go over to it.
+    """Close a run and begin the next one of the same id. Open children, the parent, and what the run has not consumed go over to it.
 
     Raises:
         UnknownWorkflowError: The new workflow is not registered; nothing has been changed.
@@ -305,6 +309,11 @@ def continue_as_new(
         successor.opened += 1
         _adopt(unit, child, successor)
     unit.changed(successor)
+    successor.origin = process.first_key
+    for each in decision.signals:
+        _record_signal(unit, successor, each)
+    if decision.cancel_details is not UNSET:
+        cancel(unit, successor.id, stored(decision, "cancel_details"))
     return successor
 
 

@@ -60,6 +60,7 @@ class ProcessRow(Struct, kw_only=True, gc=False):
         time: Instant of the last event.
         failures: Decisions that failed or timed out since one completed.
         opened: Open activities, timers and children.
+        origin: The key of the run that began the process, if that is not this one: see `first_key`.
     """
 
     key: int
@@ -85,6 +86,12 @@ class ProcessRow(Struct, kw_only=True, gc=False):
     time: int = 0
     failures: int = 0
     opened: int = 0
+    origin: int | None = None
+
+    @property
+    def first_key(self) -> int:
+        """The key of the run that began the process. What is known for all of its runs is kept under it."""
+        return self.key if self.origin is None else self.origin
 
 
 class DecisionRow(Struct, kw_only=True, gc=False):

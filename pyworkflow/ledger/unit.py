@@ -115,8 +115,8 @@ class Unit(ABC):
         """Return all open children of a process."""
 
     @abstractmethod
-    def signaled(self, key: int, signal_id: str) -> bool:
-        """Tell whether a signal of this id has been recorded."""
+    def signaled(self, process: ProcessRow, signal_id: str) -> bool:
+        """Tell whether a signal of this id has been recorded in a run of the process, up to this one."""
 
     @abstractmethod
     def ready_decisions(
@@ -161,8 +161,8 @@ class Unit(ABC):
         """Forget a row."""
 
     @abstractmethod
-    def add_signal(self, key: int, signal_id: str) -> None:
-        """Remember the id of a signal."""
+    def add_signal(self, process: ProcessRow, signal_id: str) -> None:
+        """Remember the id of a signal that a run has recorded."""
 
     # -- common to all stores ------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,9 @@ PATCHED = "patched"
 SIDE_EFFECT = "side_effect"
 """Name of the marker that holds the result of a side effect."""
 
+UNCONSUMED = "unconsumed_signals"
+"""Name of the marker that counts the signals that the code did not take, by their names."""
+
 _WIDTH = 56
 
 _ADVICE = """\
@@ -38,6 +41,11 @@ A process that has begun must find its old path. Where the code was changed, kee
     if self.patched("what-changed"): the new code
     else: the code before
 Where it was not, it decides by something that is not in the history: a clock, chance, a file, the order of a set of texts."""
+
+
+def is_report(decision: Decision) -> bool:
+    """Tell whether a decision only says something to people, and is not compared."""
+    return isinstance(decision, RecordMarker) and decision.name == UNCONSUMED
 
 
 Identity = tuple[Any, ...]

@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 from pyworkflow.codec import Json
 from pyworkflow.errors import PayloadError
 from pyworkflow.replay.operation import Operation
+from pyworkflow.signal import Signal
 
 T = TypeVar("T")
 
@@ -42,16 +44,26 @@ class Mailbox:
 
     def __init__(self, refuse: Refuse) -> None:
         self._refuse = refuse
-        self._kept: dict[str, deque[Json]] = {}
+        self._number = count()
+        self._kept: dict[str, deque[tuple[int, Signal]]] = {}
         self._waiting: dict[str, deque[Operation[Any]]] = {}
 
-    def put(self, name: str, data: Json) -> None:
+    def put(self, signal: Signal) -> None:
         """Give a signal to whoever waits for it, or keep it."""
-        waiting = self._open_waiters(name)
+        waiting = self._open_waiters(signal.name)
         if not waiting:
-            self._kept.setdefault(name, deque()).append(data)
-        elif self._hand(name, data, waiting[0]):
+            self.keep(signal)
+        elif self._hand(signal, waiting[0]):
             waiting.popleft()
+
+    def keep(self, signal: Signal) -> None:
+        """Keep a signal for whoever asks for it later."""
+        self._kept.setdefault(signal.name, deque()).append((next(self._number), signal))
+
+    def left(self) -> list[Signal]:
+        """Return the signals that nobody has asked for, in the order of their coming."""
+        kept = (each for signals in self._kept.values() for each in signals)
+        return [signal for _, signal in sorted(kept, key=lambda each: each[0])]
 
     def wanted(self) -> list[str]:
         """Return the names of the signals that somebody waits for."""
@@ -61,7 +73,7 @@ class Mailbox:
         """End an operation with the next signal of a name, at once if one is kept."""
         kept = self._kept.get(name)
         while kept:
-            if self._hand(name, kept.popleft(), operation):
+            if self._hand(kept.popleft()[1], operation):
                 return
         self._open_waiters(name).append(operation)
 
@@ -72,12 +84,13 @@ class Mailbox:
             waiting.popleft()
         return waiting
 
-    def _hand(self, name: str, data: Json, operation: Operation[Any]) -> bool:
+    def _hand(self, signal: Signal, operation: Operation[Any]) -> bool:
         """End an operation with a signal; return False if its data does not fit."""
+        data = signal.data
         try:
             value = data if operation.convert is None else fitted(operation.convert, data)
         except PayloadError as error:
-            self._refuse(name, error)
+            self._refuse(signal.name, error)
             return False
         operation.set_result(value)
         return True

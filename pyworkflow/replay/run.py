@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from datetime import datetime as DateTime
@@ -9,11 +10,12 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from msgspec import structs
+from msgspec import UNSET, UnsetType, structs
 
 from pyworkflow.cache import value_size
 from pyworkflow.codec import Json, fixed, stored
 from pyworkflow.decision import (
+    ContinueProcess,
     Decision,
     RecordMarker,
     ScheduleActivity,
@@ -41,12 +43,21 @@ from pyworkflow.history import History
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import call_of, plain
 from pyworkflow.replay.commands import Commands
-from pyworkflow.replay.compare import PATCHED, SIDE_EFFECT, differ, identity_of, side_by_side
+from pyworkflow.replay.compare import (
+    PATCHED,
+    SIDE_EFFECT,
+    UNCONSUMED,
+    differ,
+    identity_of,
+    is_report,
+    side_by_side,
+)
 from pyworkflow.replay.ending import ending
 from pyworkflow.replay.failures import (
     ChildNotStarted,
     SideEffectFailed,
     child_failure,
+    continuing,
     raised,
     refuse,
 )
@@ -103,6 +114,8 @@ class Run(Requests):
         self._recorded_patches: set[str] = set()
         self._cancel_requested = False
         self._cancel_details: Json = None
+        self._late_cancel: Json | UnsetType = UNSET
+        self._handling: set[asyncio.Task[Any]] = set()
         self._unrecorded: list[Decision] | None = None
         self._failure: BaseException | None = None
 
@@ -140,8 +153,27 @@ class Run(Requests):
 
     @property
     def finished(self) -> bool:
-        """Whether the code has come to its end."""
-        return self._failure is not None or (self._main is not None and self._main.done())
+        """Whether the code has come to its end: that of `run`, and of the signal handlers that had begun by then."""
+        main = self._main
+        return self._broken or (main is not None and main.done() and not self._handling)
+
+    @property
+    def _end(self) -> BaseException | None:
+        """What `run` has ended by, if it did not return."""
+        if self._main is None or not self._main.done():
+            return None
+        return asyncio.CancelledError() if self._main.cancelled() else self._main.exception()
+
+    @property
+    def _continues(self) -> bool:
+        """Whether the process goes on as a new run: signals and requests to cancel are for that."""
+        end = self._end
+        return end is not None and continuing(end) is not None
+
+    @property
+    def _broken(self) -> bool:
+        """Whether the code has ended by an exception: nothing of it goes on."""
+        return self._failure is not None or (self._end is not None and not self._continues)
 
     @property
     def size(self) -> int:
@@ -179,7 +211,7 @@ class Run(Requests):
         time = self.now.timestamp()
         for event in window.events:
             self._tell(event)
-            if not self.finished:
+            if not self._broken:
                 self.loop.run(time)
             if self._unrecorded is not None:
                 return self._unrecorded
@@ -188,15 +220,32 @@ class Run(Requests):
             main = self._main
             assert main is not None  # noqa: S101 - it has finished
             parks_on = self.workflow.parks_on
-            made.append(ending(main, self._failure, self._cancel_details, parks_on))
+            end = ending(main, self._failure, self._cancel_details, parks_on)
+            made.extend(self._with_unconsumed(end))
         return made
 
+    def _with_unconsumed(self, end: Decision) -> list[Decision]:
+        """Return the end of the run with what it has not consumed: the next run gets it, or the history says so."""
+        left = self._mailbox.left()
+        if isinstance(end, ContinueProcess):
+            late = self._late_cancel
+            return [structs.replace(end, signals=(*end.signals, *left), cancel_details=late)]
+        if not left:
+            return [end]
+        names = Counter(signal.name for signal in left)
+        if not self.info().replaying:
+            counts = ", ".join(f"{number} of {name!r}" for name, number in names.items())
+            log.warning("process %r ends without having taken signals: %s", self.process.id, counts)
+        return [RecordMarker(UNCONSUMED, fixed(names)), end]
+
     def _compare(self, recorded: list[Decision]) -> None:
+        recorded = [decision for decision in recorded if not is_report(decision)]
+        made = [decision for decision in self._made if not is_report(decision)]
         self._recorded_patches.update(
             d.details for d in recorded if isinstance(d, RecordMarker) and d.name == PATCHED
         )
-        if differ(recorded, self._made, self.compares):
-            raise self._mismatch_with(recorded, self._made)
+        if differ(recorded, made, self.compares):
+            raise self._mismatch_with(recorded, made)
 
     def compares(self, decision: Decision) -> bool:
         """Tell whether the payload of a decision of the present window counts."""
@@ -270,11 +319,12 @@ class Run(Requests):
 
     def _receive(self, signal: Signal) -> None:
         handler = self.workflow.handler_of(signal.name)
-        if handler is not None:
-            if not self.finished:
-                self.loop.call_soon(self._handle, handler, signal)
-            return
-        self._mailbox.put(signal.name, signal.data)
+        if self._broken or self._continues:
+            self._mailbox.keep(signal)
+        elif handler is not None:
+            self.loop.call_soon(self._handle, handler, signal)
+        else:
+            self._mailbox.put(signal)
 
     def _ignore_signal(self, name: str, error: PayloadError) -> None:
         """Report a signal that does not fit; the history keeps it."""
@@ -298,19 +348,24 @@ class Run(Requests):
             return
         if asyncio.iscoroutine(returned):
             task = self.loop.create_task(returned, name=f"signal {signal.name}")
+            self._handling.add(task)
             task.add_done_callback(self._handled)
 
     def _handled(self, task: "asyncio.Task[Any]") -> None:
+        self._handling.discard(task)
         # A handler that fails fails the process, as it would if `run` had called it.
         error = None if task.cancelled() else task.exception()
         self._failure = self._failure or error
 
     def _request_cancel(self, details: Json) -> None:
+        if self._broken or self._continues:
+            self._late_cancel = details
         # Once: a second request would interrupt the compensation that the first has begun.
-        if not self._cancel_requested and self._main is not None:
+        elif not self._cancel_requested and self._main is not None:
             self._cancel_requested = True
             self._cancel_details = details
-            self._main.cancel()
+            for task in [*self._handling] if self._main.done() else [self._main]:
+                task.cancel()
 
     def _reject(self, decision: Decision, reason: str) -> None:
         match decision:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from pyworkflow.codec import convert
 from pyworkflow.decision import (
@@ -147,10 +147,20 @@ def continue_as_new(a: Attributes, p: Payloads) -> ContinueProcess:
     """Read `ContinueAsNewWorkflowExecution`, and what it became."""
     packed = p.unpack(a.get("input"))
     told = packed.meta.get("told", {"input": True, "tags": True})
+    return structs.replace(
+        unconsumed(packed.meta),
+        input=packed.value if told.get("input") else UNSET,
+        workflow=told.get("workflow"),
+        tags=tuple(a.get("tagList", ())) if told.get("tags") else None,
+    )
+
+
+def unconsumed(meta: dict[str, Any]) -> ContinueProcess:
+    """Return what a run hands on to the next one."""
+    canceled: list[Any] = meta.get("canceled", [])
     return ContinueProcess(
-        packed.value if told.get("input") else UNSET,
-        told.get("workflow"),
-        tuple(a.get("tagList", ())) if told.get("tags") else None,
+        signals=convert(meta.get("signals", []), tuple[Signal, ...]),
+        cancel_details=canceled[0] if canceled else UNSET,
     )
 
 

@@ -118,6 +118,7 @@ def context_of(state: State, process: Process, payloads: Payloads, settings: Set
         tuple(child.decision.process.id for child in state.children.values()),
         state.policy,
         state.options,
+        heard=tuple(state.signal_ids),
     )
 
 

@@ -46,6 +46,10 @@ GIVEN = ("category", "scheduled_timeout", "execution_timeout", "heartbeat_timeou
 """What a `ScheduleActivity` may say in place of its type."""
 
 
+MAX_HEARD = 100
+"""Ids of signals that a run hands on to the next one, so that a repeat is known: more would not fit beside the input."""
+
+
 class Context(Struct):
     """What decisions are written with.
 
@@ -58,6 +62,7 @@ class Context(Struct):
         policy: What becomes of the process when its parent ends.
         options: What the start of the process said of role, priority and decision timeout.
         uses: How often each id of an activity was scheduled, once that has been counted.
+        heard: Ids of the signals of this run and of runs before, the newest last.
     """
 
     payloads: Payloads
@@ -68,6 +73,7 @@ class Context(Struct):
     policy: str = ChildPolicy.ABANDON
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     uses: Counter[str] | None = None
+    heard: tuple[str, ...] = ()
 
     def uses_of(self, activity_id: str) -> int:
         """Return how often the run has scheduled an activity of an id before, and count this time."""
@@ -265,7 +271,15 @@ def _continue(d: ContinueProcess, c: Context) -> tuple[str, Attributes]:
         options["taskStartToCloseTimeout"] = timeout(known.decision_timeout)
     return "ContinueAsNewWorkflowExecution", {
         "input": c.payloads.pack(
-            given, c.owner, "input", run=process.run + 1, told=told, policy=_policy(c.policy)
+            given,
+            c.owner,
+            "input",
+            run=process.run + 1,
+            told=told,
+            policy=_policy(c.policy),
+            signals=to_plain(d.signals) or None,
+            canceled=None if d.cancel_details is UNSET else [d.cancel_details],
+            heard=list(c.heard[-MAX_HEARD:]) or None,
         ),
         "tagList": list(process.tags if d.tags is None else d.tags) or None,
         "childPolicy": ChildPolicy.ABANDON,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime as DateTime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from pyworkflow.codec import convert
 from pyworkflow.decision import (
@@ -110,7 +110,19 @@ def _started(t: Told) -> list[Event]:
     s.category = a.get("taskList", {}).get("name")
     s.timeout = to_seconds(a.get("executionStartToCloseTimeout"))
     s.started = t.at
-    return [ProcessStartedEvent(datetime=t.at)]
+    return [ProcessStartedEvent(datetime=t.at), *_unconsumed(t, packed.meta)]
+
+
+def _unconsumed(t: Told, meta: dict[str, Any]) -> list[Event]:
+    """Return what the run before has not consumed."""
+    begun = asked.unconsumed(meta)
+    t.state.signal_ids.update(dict.fromkeys(meta.get("heard", ())))
+    t.state.signal_ids.update((s.id, None) for s in begun.signals if s.id is not None)
+    events: list[Event] = [SignalEvent(signal, datetime=t.at) for signal in begun.signals]
+    if begun.cancel_details is not UNSET:
+        t.state.cancel_requested = True
+        events.append(CancelRequestedEvent(begun.cancel_details, datetime=t.at))
+    return events
 
 
 def _close(t: Told, status: Status, result: AnyProcessResult) -> None:
@@ -188,7 +200,7 @@ def _signaled(t: Told) -> list[Event]:
     if signal.id is not None:
         if signal.id in t.state.signal_ids:
             return []
-        t.state.signal_ids.add(signal.id)
+        t.state.signal_ids[signal.id] = None
     return [SignalEvent(signal, datetime=t.at)]
 
 

@@ -109,7 +109,7 @@ class State(Struct):
         timers: Open timers by id.
         children: Open children by the number of the event that asked for them.
         asked: Signals and requests to cancel by the number of the event that asked for them; None for those of this package.
-        signal_ids: Ids of the signals so far.
+        signal_ids: Ids of the signals so far, those of earlier runs included as far as they were handed on.
         cancel_details: What the next request to cancel is about.
         cancel_requested: Whether the process was asked to cancel itself and has not answered.
         failures: How many deciders in a row failed.
@@ -139,7 +139,7 @@ class State(Struct):
     timers: dict[str, OpenTimer] = field(default_factory=dict[str, OpenTimer])
     children: dict[int, OpenChild] = field(default_factory=dict[int, OpenChild])
     asked: dict[int, Decision | None] = field(default_factory=dict[int, "Decision | None"])
-    signal_ids: set[str] = field(default_factory=set[str])
+    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     cancel_details: Json = None
     cancel_requested: bool = False
     failures: int = 0

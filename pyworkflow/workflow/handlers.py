@@ -1,11 +1,13 @@
 """Deciding event by event: one method for each kind of event."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from msgspec import structs
+
 from pyworkflow.activity import ActivityExecution
-from pyworkflow.codec import Json
-from pyworkflow.decision import Decision, StartChildProcess, Timer
+from pyworkflow.codec import Json, stored
+from pyworkflow.decision import ContinueProcess, Decision, StartChildProcess, Timer
 from pyworkflow.errors import InvalidRequestError
 from pyworkflow.event import (
     ActivityEvent,
@@ -108,8 +110,9 @@ class DefaultWorkflow(Workflow):
         Raises:
             StalledError: Nothing is open afterwards, and the workflow does not respond to signals.
         """
-        returned = (self._respond(process, event) for event in process.unseen_events())
-        decisions = put_together(decisions_of(item, process) for item in returned)
+        decisions = answers(
+            process, lambda event: decisions_of(self._respond(process, event), process)
+        )
         check_progress(self, process, decisions)
         return decisions
 
@@ -160,13 +163,24 @@ def _check_names(cls: type[DefaultWorkflow]) -> None:
             )
 
 
-def put_together(lists: Iterable[list[Decision]]) -> list[Decision]:
-    """Return the decisions of several handlers as one list that can apply: no repeats, and what closes the process last."""
+def answers(process: Process, respond: Callable[[Event], list[Decision]]) -> list[Decision]:
+    """Return what is decided on the new events, oldest first, as one list that can apply: no repeats, and what closes the process last.
+
+    Once the process goes on as a new run, signals and a request to cancel are for that run: they are handed on, and not responded to.
+    """
     decisions: list[Decision] = []
     closing: Decision | None = None
-    for decision in (decision for listed in lists for decision in listed):
-        if decision.closing:
-            closing = closing or decision
-        elif isinstance(decision, Timer | StartChildProcess) or decision not in decisions:
-            decisions.append(decision)
+    for event in process.unseen_events():
+        if isinstance(closing, ContinueProcess):
+            if isinstance(event, SignalEvent):
+                closing = structs.replace(closing, signals=(*closing.signals, event.signal))
+                continue
+            if isinstance(event, CancelRequestedEvent):
+                closing = structs.replace(closing, cancel_details=stored(event, "details"))
+                continue
+        for decision in respond(event):
+            if decision.closing:
+                closing = closing or decision
+            elif isinstance(decision, Timer | StartChildProcess) or decision not in decisions:
+                decisions.append(decision)
     return decisions if closing is None else [*decisions, closing]

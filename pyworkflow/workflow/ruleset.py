@@ -8,7 +8,7 @@ from pyworkflow.decision import Decision
 from pyworkflow.event import CancelRequestedEvent, Event, SignalEvent
 from pyworkflow.process import Process
 from pyworkflow.workflow.base import Decidable, Workflow, decisions_of
-from pyworkflow.workflow.handlers import put_together
+from pyworkflow.workflow.handlers import answers
 from pyworkflow.workflow.rules import RULES, Rule
 from pyworkflow.workflow.unhandled import check_progress, unhandled_end
 
@@ -47,10 +47,12 @@ class RuleSetWorkflow(Workflow):
         Raises:
             StalledError: Nothing is open afterwards, and no rule takes a signal.
         """
-        returned = [
-            item for event in process.unseen_events() for item in self._responses(process, event)
-        ]
-        decisions = put_together(decisions_of(item, process) for item in returned)
+
+        def respond(event: Event) -> list[Decision]:
+            responses = self._responses(process, event)
+            return [decision for item in responses for decision in decisions_of(item, process)]
+
+        decisions = answers(process, respond)
         check_progress(self, process, decisions)
         return decisions
 

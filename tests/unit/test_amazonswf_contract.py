@@ -31,6 +31,7 @@ from pyworkflow.event import (
     DecisionFailedEvent,
     DecisionRejectedEvent,
     DecisionStartedEvent,
+    ProcessStartedEvent,
     SignalEvent,
 )
 from pyworkflow.process import Process, Status
@@ -320,6 +321,30 @@ def test_a_process_goes_on_as_a_new_run(script: Script) -> None:
     assert again is not None
     assert (again.process.run, again.process.input, again.process.tags) == (2, 2, ("t",))
     assert (given["taskList"], given["executionStartToCloseTimeout"]) == ({"name": "special"}, "7")
+
+
+def test_what_a_run_has_not_consumed_goes_on_into_the_next(script: Script) -> None:
+    task = script.deciding(input=1)
+    sent = script.records("RespondDecisionTaskCompleted")
+    script.answer("respond_decision_task_completed", taskToken="token", decisions=ANY)
+    told = [Signal("pay", {"by": ["ann"]}, "s1"), Signal("ship", None)]
+    script.backend.complete_decision_task(
+        task, ContinueProcess(input=2, signals=told, cancel_details=["why"])
+    )
+    given = sent[0]["decisions"][0]["continueAsNewWorkflowExecutionDecisionAttributes"]
+    events = script.history(DecisionStartedEvent())
+    events[0]["workflowExecutionStartedEventAttributes"]["input"] = given["input"]
+
+    again = script.polled(events, run="r2")
+
+    assert again is not None
+    assert again.process.unseen_events() == [
+        ProcessStartedEvent(),
+        *map(SignalEvent, told),
+        CancelRequestedEvent(["why"]),
+    ]
+    assert again.process.input == 2
+    assert again.context["heard"] == ["s1"]
 
 
 def test_a_run_is_found_by_its_number(script: Script) -> None:

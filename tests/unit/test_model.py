@@ -77,6 +77,7 @@ def of(cls: type) -> st.SearchStrategy[Any]:
         "decision": st.builds(Timer, st.floats(0, 100), json_values),
         "timer": st.builds(Timer, st.floats(0, 100), json_values),
         "tags": st.tuples(texts),
+        "signals": st.lists(st.builds(Signal, texts, json_values), max_size=2).map(tuple),
         "attempt": st.integers(1, 9),
         "timeout": st.floats(1, 9),
         "datetime": st.none() | st.datetimes(timezones=st.timezones()),

@@ -95,6 +95,9 @@ DECISIONS: list[Decision] = [
     FailProcess(None, None),
     ContinueProcess(0, tags=["x"]),
     ContinueProcess(),
+    ContinueProcess(
+        signals=[Signal("a", {"x": [1]}, "s1"), Signal("b", 0)], cancel_details=["why"]
+    ),
 ]
 
 

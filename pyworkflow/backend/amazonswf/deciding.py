@@ -231,6 +231,7 @@ class Deciding:
             tuple(given.get("children", ())),
             given.get("policy", ChildPolicy.ABANDON),
             given.get("options", {}),
+            heard=tuple(given.get("heard", ())),
         )
 
     # -- to SWF --------------------------------------------------------------------------------------------------------------------
@@ -329,6 +330,7 @@ def _to_context(context: Context) -> dict[str, Any]:
         "children": list(context.children),
         "policy": context.policy,
         "options": context.options,
+        "heard": list(context.heard),
     }
 
 

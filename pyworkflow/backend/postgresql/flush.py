@@ -8,6 +8,7 @@ from pyworkflow.backend.postgresql.news import Notice
 from pyworkflow.backend.postgresql.rows import (
     EventValues,
     InputValues,
+    ReceiptValues,
     TagValues,
     Values,
     as_json,
@@ -119,5 +120,5 @@ class Flush:
             self._add("drop_children", "pairs", pairs(children.dropped))
         if children.put():
             self._add("put_children", "rows", as_json(children.put()))
-        if unit.staged_signals:
-            self._add("add_signals", "pairs", pairs(sorted(unit.staged_signals)))
+        if receipts := unit.new_receipts():
+            self._add("add_signals", "rows", as_json(ReceiptValues(*each) for each in receipts))

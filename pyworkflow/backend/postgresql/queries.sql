@@ -194,14 +194,14 @@ select nextval('{schema}.activity_number') from generate_series(1, %(count)s);
 -- name: add_processes
 -- In the order of the ids: two transactions that start the same ones wait for each other in one direction only.
 insert into {schema}.process (key, domain, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
-       handles_cancel, fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened)
+       handles_cancel, fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin)
 select key, %(domain)s, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
        handles_cancel, decode(fingerprint, 'base64'), started, deadline, status, closed, convert_from(decode(result, 'base64'), 'utf8'),
-       last_seq, seen_seq, decode(digest, 'base64'), time, failures, opened
+       last_seq, seen_seq, decode(digest, 'base64'), time, failures, opened, origin
 from json_to_recordset(%(rows)s::json) as x (key bigint, id text, run integer, workflow text, category text, tags text[],
      parent_key bigint, parent_id text, timeout bigint, decision_timeout bigint, handles_cancel boolean, fingerprint text,
      started bigint, deadline bigint, status text, closed bigint, result text, last_seq integer, seen_seq integer, digest text,
-     time bigint, failures integer, opened integer)
+     time bigint, failures integer, opened integer, origin bigint)
 order by id, run;
 -- name: set_processes
 update {schema}.process p set parent_key = x.parent_key, parent_id = x.parent_id, status = x.status, closed = x.closed,
@@ -463,17 +463,18 @@ on conflict (key, id) do update set child_key = excluded.child_key, workflow = e
 delete from {schema}.child c using json_to_recordset(%(pairs)s::json) as x (key bigint, id text) where c.key = x.key and c.id = x.id;
 
 -- name: signals_named
-select s.key, s.id from {schema}.signal_receipt s
-where (s.key, s.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
+select s.origin, s.id from {schema}.signal_receipt s
+where (s.origin, s.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));
 -- name: signals_told
-select s.key, s.id from json_to_recordset(%(told)s::json) as x (process text, id text), lateral (
-    select r.key from {schema}.process r where r.domain = %(domain)s and r.id = x.process order by r.run desc limit 1) run
-join {schema}.signal_receipt s on s.key = run.key where s.id = x.id;
+select run.key, s.id from json_to_recordset(%(told)s::json) as x (process text, id text), lateral (
+    select r.key, coalesce(r.origin, r.key) as origin from {schema}.process r
+    where r.domain = %(domain)s and r.id = x.process order by r.run desc limit 1) run
+join {schema}.signal_receipt s on s.origin = run.origin where s.id = x.id;
 -- name: signals_of
 select key, id from {schema}.signal_receipt where key = any(%(keys)s::bigint[]) order by id;
 -- name: add_signals
-insert into {schema}.signal_receipt (key, id)
-select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text) on conflict do nothing;
+insert into {schema}.signal_receipt (key, id, origin)
+select key, id, origin from json_to_recordset(%(rows)s::json) as x (key bigint, id text, origin bigint) on conflict do nothing;
 
 -- name: saw
 insert into {schema}.poller (domain, kind, category, identity, seen, names)

@@ -14,7 +14,7 @@ Values = tuple[Any, ...]
 PROCESS = (
     "key", "id", "run", "workflow", "category", "tags", "parent_key", "parent_id", "timeout",
     "decision_timeout", "handles_cancel", "fingerprint", "started", "deadline", "status", "closed",
-    "result", "last_seq", "seen_seq", "digest", "time", "failures", "opened",
+    "result", "last_seq", "seen_seq", "digest", "time", "failures", "opened", "origin",
 )  # fmt: skip
 DECISION = (
     "key", "name", "category", "ready", "state", "token", "deadline", "lease_limit", "started_seq",
@@ -110,6 +110,14 @@ class PairValues(Struct):
 
     key: int
     id: str
+
+
+class ReceiptValues(Struct):
+    """A row of the table ``signal_receipt``."""
+
+    key: int
+    id: str
+    origin: int
 
 
 class SignalValues(Struct):

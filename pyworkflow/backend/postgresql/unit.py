@@ -284,11 +284,11 @@ class PostgreSQLUnit(Looking):
             row for row in self.staged_children.rows.values() if row is not None and row.key == key
         ]
 
-    def signaled(self, key: int, signal_id: str) -> bool:
-        pair = (key, signal_id)
+    def signaled(self, process: ProcessRow, signal_id: str) -> bool:
+        pair = (process.first_key, signal_id)
         if pair in self.staged_signals:
             return True
-        if pair in self._unsigned or key in self.staged_processes.new:
+        if (process.key, signal_id) in self._unsigned or pair[0] in self.staged_processes.new:
             return False
         return bool(self.session.rows("signals_named", pairs=pairs([pair])))
 

@@ -25,19 +25,19 @@ select revision, kind, name, body, defined from definition where revision > ? or
 
 -- name: process_by_key
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin
 from process where key = ?;
 -- name: process_by_id
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin
 from process where id = ? order by run desc limit 1;
 -- name: process_by_run
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin
 from process where id = ? and run = ?;
 -- name: process_due
 select key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel, fingerprint,
-       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened
+       started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin
 from process where status = 'open' and deadline <= ? order by deadline limit ?;
 -- Keys of processes, each pair of statements by another index, the oldest or the newest first.
 -- name: keys_any_up
@@ -132,8 +132,8 @@ where decision_task.key < :after
 order by decision_task.key desc limit :limit;
 -- name: add_process
 insert into process (key, id, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout, handles_cancel,
-       fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+       fingerprint, started, deadline, status, closed, result, last_seq, seen_seq, digest, time, failures, opened, origin)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: set_process
 update process set parent_key = ?, parent_id = ?, status = ?, closed = ?, result = ?, last_seq = ?, seen_seq = ?, digest = ?,
        time = ?, failures = ?, opened = ?
@@ -282,9 +282,9 @@ insert or replace into child (key, id, child_key, workflow, policy, since) value
 delete from child where key = ? and id = ?;
 
 -- name: get_signal
-select 1 from signal_receipt where key = ? and id = ?;
+select 1 from signal_receipt where origin = ? and id = ?;
 -- name: add_signal
-insert or ignore into signal_receipt (key, id) values (?, ?);
+insert or ignore into signal_receipt (key, id, origin) values (?, ?, ?);
 -- name: signals_of
 select id from signal_receipt where key = ? order by id;
 

@@ -20,7 +20,7 @@ def process_from(values: Values) -> ProcessRow:
     (
         key, id_, run, workflow, category, tags, parent_key, parent_id, timeout, decision_timeout,
         handles_cancel, fingerprint, started, deadline, status, closed, result, last_seq, seen_seq,
-        digest, time, failures, opened,
+        digest, time, failures, opened, origin,
     ) = values  # fmt: skip
     return ProcessRow(
         key=key,
@@ -46,6 +46,7 @@ def process_from(values: Values) -> ProcessRow:
         time=time,
         failures=failures,
         opened=opened,
+        origin=origin,
     )
 
 
@@ -64,6 +65,7 @@ def new_process(row: ProcessRow) -> Values:
         row.parent_key, row.parent_id, row.timeout, row.decision_timeout, row.handles_cancel,
         row.fingerprint, row.started, row.deadline, row.status, row.closed, row.result,
         row.last_seq, row.seen_seq, row.digest, row.time, row.failures, row.opened,
+        row.origin,
     )  # fmt: skip
 
 

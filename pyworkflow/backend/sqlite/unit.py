@@ -166,8 +166,8 @@ class SQLiteUnit(Looking):
             row for row in self.staged_children.rows.values() if row is not None and row.key == key
         ]
 
-    def signaled(self, key: int, signal_id: str) -> bool:
-        pair = (key, signal_id)
+    def signaled(self, process: ProcessRow, signal_id: str) -> bool:
+        pair = (process.first_key, signal_id)
         return pair in self.staged_signals or bool(self.rows("get_signal", pair))
 
     def ready_decisions(
@@ -319,7 +319,7 @@ class SQLiteUnit(Looking):
         self._put("put_timer", self.staged_timers, timer_values)
         self.many("drop_child", list(self.staged_children.dropped))
         self._put("put_child", self.staged_children, child_values)
-        self.many("add_signal", list(self.staged_signals))
+        self.many("add_signal", self.new_receipts())
         self.many("set_meta", [(counter, self._counters[counter]) for counter in self._moved])
 
     def recorded(self) -> list[FeedBatch]:

@@ -9,7 +9,7 @@ from pyworkflow.errors import PyworkflowError
 from pyworkflow.ledger.checks.history import Told
 from pyworkflow.ledger.checks.record import ProcessRecord, Violated
 from pyworkflow.ledger.lifecycle import OPEN, Start
-from pyworkflow.ledger.rows import NEVER, PARKED, STARTED, ActivityRow, DecisionRow
+from pyworkflow.ledger.rows import MAX_FAILURES, NEVER, PARKED, STARTED, ActivityRow, DecisionRow
 from pyworkflow.result import AnyProcessResult, ProcessResult
 
 
@@ -112,6 +112,9 @@ class RowCheck:
         completed = row.status == OPEN and not running and decisions.started is not None
         most = 0 if completed else decisions.failures
         lost = 0 if decision is None else decision.lost
+        if most and decision is not None and decision.state == PARKED:
+            # One failure is enough where trying again cannot help.
+            most = max(most, MAX_FAILURES)
         if row.failures + lost > most:
             self.violated("I7", f"{row.failures + lost} decisions failed in a row, {most} did")
 

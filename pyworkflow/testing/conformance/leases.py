@@ -112,6 +112,7 @@ class Leases(Contract):
         backend.turn([Completion(task, FailedDecision("stalled", park=True))])
 
         assert backend.process_by_id(process_id).parked == "stalled"
+        assert Capability.CHECK not in backend.capabilities or backend.check() == []
         assert backend.poll_decision_task() is None
         backend.retry_process(process_id)
         assert self.decision(backend).process.unseen_events()[0].type == "process_started"

@@ -1,16 +1,22 @@
 """Signals and timers: what comes while nobody decides."""
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 import pytest
 
 from pyworkflow.backend.base import Backend, Capability
-from pyworkflow.decision import CancelTimer, Timer
-from pyworkflow.event import Event, SignalEvent, TimerEvent
+from pyworkflow.decision import CancelTimer, ContinueProcess, Timer
+from pyworkflow.event import CancelRequestedEvent, Event, SignalEvent, TimerEvent
+from pyworkflow.result import ProcessCanceled
 from pyworkflow.signal import Signal
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.conformance.base import Contract, types
 
+E = TypeVar("E", bound=Event)
 
-def only(events: list[Event], kind: type[Event]) -> list[Event]:
+
+def only(events: Iterable[Event], kind: type[E]) -> list[E]:
     """Return the events of a class."""
     return [event for event in events if isinstance(event, kind)]
 
@@ -46,6 +52,49 @@ class Signals(Contract):
         backend.signal_process(process_id, "pay", 1, signal_id="s2")
 
         assert types(backend, process_id).count("signal") == 2
+
+    def test_a_signal_repeated_in_a_later_run_is_one_signal(self, backend: Backend) -> None:
+        self.requires(backend, Capability.SIGNAL_ID, Capability.CONTINUE)
+        process_id = self.start(backend, id="p")
+        backend.signal_process(process_id, "pay", 1, signal_id="s1")
+        for _ in range(2):
+            self.decide(backend, ContinueProcess())
+        backend.signal_process(process_id, "pay", 1, signal_id="s1")
+        backend.signal_process(process_id, "pay", 1, signal_id="s2")
+
+        assert types(backend, process_id).count("signal") == 1
+
+    def test_what_a_run_has_not_consumed_is_the_first_that_the_next_one_hears(
+        self, backend: Backend
+    ) -> None:
+        self.requires(backend, Capability.CONTINUE)
+        process_id = self.start(backend, "polite", id="p")
+        signals = [Signal("pay", {"by": ["ann"]}, "s1"), Signal("pay", None), Signal("ship", 2)]
+        for told in signals:
+            backend.signal_process(process_id, told.name, told.data, signal_id=told.id)
+        backend.cancel_process(process_id, ["why"])
+        self.decide(backend, ContinueProcess(2, signals=signals, cancel_details=["why"]))
+
+        process = self.decision(backend).process
+
+        assert [event.type for event in process.unseen_events()] == [
+            "process_started",
+            *["signal"] * 3,
+            "cancel_requested",
+        ]
+        assert [event.signal for event in only(process.history, SignalEvent)] == signals
+        [asked] = only(process.history, CancelRequestedEvent)
+        assert asked.details == ["why"]
+        if Capability.SIGNAL_ID in backend.capabilities:
+            backend.signal_process(process_id, "pay", {"by": ["ann"]}, signal_id="s1")
+            assert types(backend, process_id).count("signal") == 3
+
+    def test_a_request_to_cancel_ends_a_next_run_that_handles_none(self, backend: Backend) -> None:
+        self.requires(backend, Capability.CONTINUE, Capability.CHECK)
+        self.start(backend, "polite", id="p")
+        self.decide(backend, ContinueProcess(workflow="order", cancel_details="why"))
+
+        assert backend.process_by_id("p").result == ProcessCanceled("why")
 
     def test_a_timer_fires_when_it_is_due_and_not_before(
         self, backend: Backend, clock: FakeClock

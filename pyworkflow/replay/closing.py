@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 from asyncio import events
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, Protocol
@@ -153,9 +153,7 @@ def _throw(step: Any) -> None:
 
 
 def _close_coroutine(coroutine: "CoroutineType[Any, Any, Any]") -> None:
-    frame = coroutine.cr_frame
-    # What was made and not begun, such as the argument of a wrapper that has not begun itself.
-    unbegun = [] if frame is None else [v for v in frame.f_locals.values() if _is_unbegun(v)]
+    unbegun = list(_unbegun_in(coroutine))
     for _ in range(MAX_CLOSINGS):
         try:
             coroutine.close()
@@ -167,6 +165,17 @@ def _close_coroutine(coroutine: "CoroutineType[Any, Any, Any]") -> None:
         break
     for other in unbegun:
         other.close()
+
+
+def _unbegun_in(coroutine: "CoroutineType[Any, Any, Any]") -> Iterator[Any]:
+    """Yield coroutines that were made and not begun, and would be missed: those that a coroutine was to await."""
+    frame = coroutine.cr_frame
+    values = [] if frame is None else list(frame.f_locals.values())
+    if _is_unbegun(coroutine):
+        # A wrapper that has not begun may hold it in an object of its own.
+        inner = gc.get_referents(*values)
+        values += [*inner, *gc.get_referents(*(v for v in inner if type(v) is dict))]
+    return (value for value in values if _is_unbegun(value))
 
 
 def _is_unbegun(value: object) -> bool:

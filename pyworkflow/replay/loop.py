@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from math import inf
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pyworkflow.errors import BlockedDecisionError
 from pyworkflow.mistakes import MISTAKES, is_mistake
@@ -162,24 +162,18 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         Raises:
             Dropped: The run is over, or is abandoned.
         """
+        self.check_handled()
         if self.over or self.error is not None:
             refuse()
-        self.check_handled()
 
     def check_handled(self) -> None:
-        """Abandon the decision if the code handles a mistake.
-
-        Raises:
-            Dropped: It does; `run` raises the mistake.
-        """
+        """Abandon the decision as soon as the present callback returns, if the code handles a mistake."""
         handled = sys.exception()
         # Whoever runs this loop may handle an exception of its own.
-        if (
-            handled is not None
-            and handled is not self._outer_error
-            and events._get_running_loop() is self
-        ):
-            self.refuse_mistake(handled)
+        if handled is None or handled is self._outer_error or self.error is not None:
+            return
+        if events._get_running_loop() is self and is_mistake(handled, self._mistakes):
+            self.error = handled
 
     def refuse_mistake(self, error: BaseException) -> None:
         """Abandon the decision if an exception is a mistake.
@@ -188,11 +182,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             Dropped: It is one; `run` raises it.
         """
         if is_mistake(error, self._mistakes):
-            self._abandon(error)
-
-    def _abandon(self, error: BaseException) -> NoReturn:
-        self.error = self.error or error
-        refuse()
+            self.error = self.error or error
+            refuse()
 
     def fire(self, handle: asyncio.TimerHandle) -> None:
         """Have a timer's callback run next."""
@@ -267,7 +258,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if isinstance(coro, Generator):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         work = _awaiting(coro) if asyncio.isfuture(coro) else coro
-        task = NumberedTask(self.number(), work, self, name, context, self.check_handled)
+        task = NumberedTask(self.number(), work, self, name, context)
         task.forget_quietly()
         if self.over:
             # A block that cleans up begins something: it gets a task that never runs.
@@ -275,7 +266,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             return task
         # Held until it is done: a task that only it itself knows of would vanish at some collection of garbage.
         self._tasks[task] = None
-        task.add_done_callback(self._forget)
+        asyncio.Task.add_done_callback(task, self._forget)
+        self.check_handled()
         return task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:

@@ -1,13 +1,16 @@
 """What a replayed workflow awaits: futures and tasks that come in one order, whatever their addresses and hash seeds are."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from pyworkflow.replay.loop import DeterministicLoop
+
+    _Base = asyncio.Future
 
     class _Awaitable(asyncio.Future[T], Coroutine[Any, Any, T]):
         """Both for a type checker, so that ``create_task`` accepts it; the loop makes that true."""
@@ -16,15 +19,15 @@ if TYPE_CHECKING:
         def throw(self, *args: Any) -> Any: ...
         def close(self) -> None: ...
 else:
+    _Base = Generic
     _Awaitable = asyncio.Future
 
 
-class NumberedFuture(_Awaitable[T]):
-    """A future with a place in the order of its loop, so that sets of futures have one order in every replay."""
+class _Numbered(_Base[T]):
+    """Has a place in the order of its loop, so that sets have one order in every replay. Nobody waits for it while a mistake is handled."""
 
-    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.number = number
-        super().__init__(loop=loop)
+    number: int
+    _order: "DeterministicLoop"
 
     def __hash__(self) -> int:
         return self.number
@@ -32,28 +35,43 @@ class NumberedFuture(_Awaitable[T]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def __await__(self) -> Generator[Any, None, T]:
+        self._order.check_handled()
+        return super().__await__()
 
-class NumberedTask(asyncio.Task[T]):
-    """A task with a place in the order of its loop."""
+    def add_done_callback(
+        self, fn: Callable[..., object], *, context: Context | None = None
+    ) -> None:
+        """Have a function called at its end: so `asyncio.gather` and `asyncio.wait` wait."""
+        self._order.check_handled()
+        super().add_done_callback(fn, context=context)
+
+
+class NumberedFuture(_Numbered[T], _Awaitable[T]):
+    """A future of replayed code."""
+
+    def __init__(self, number: int, loop: "DeterministicLoop") -> None:
+        self.number = number
+        self._order = loop
+        super().__init__(loop=loop)
+
+
+class NumberedTask(_Numbered[T], asyncio.Task[T]):
+    """A task of replayed code."""
 
     _log_destroy_pending: bool
-
-    def forget_quietly(self) -> None:
-        """Have nothing logged when the task is let go before its end."""
-        self._log_destroy_pending = False
 
     def __init__(
         self,
         number: int,
         coroutine: Coroutine[Any, Any, T],
-        loop: asyncio.AbstractEventLoop,
+        loop: "DeterministicLoop",
         name: str | None,
         context: Context | None,
-        check_cancel: Callable[[], None],
     ) -> None:
         # Before the constructor, which puts the task into a set.
         self.number = number
-        self._check_cancel = check_cancel
+        self._order = loop
         super().__init__(
             coroutine,
             loop=loop,
@@ -61,17 +79,15 @@ class NumberedTask(asyncio.Task[T]):
             context=context,
         )
 
+    def forget_quietly(self) -> None:
+        """Have nothing logged when the task is let go before its end."""
+        self._log_destroy_pending = False
+
     def cancel(self, msg: Any | None = None) -> bool:
         """Ask the task to end. A task group that is left by a mistake cancels its tasks, and nothing may come of that."""
         if not self.done():
-            self._check_cancel()
+            self._order.check_handled()
         return super().cancel(msg)
-
-    def __hash__(self) -> int:
-        return self.number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 class Operation(NumberedFuture[T]):
@@ -87,7 +103,7 @@ class Operation(NumberedFuture[T]):
     def __init__(
         self,
         number: int,
-        loop: asyncio.AbstractEventLoop,
+        loop: "DeterministicLoop",
         kind: str,
         id: str,
         withdraw: "Callable[[Operation[Any]], None]",

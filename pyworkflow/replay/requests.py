@@ -115,7 +115,7 @@ class Requests:
 
     def start_timer(self, handle: asyncio.TimerHandle, delay: float) -> None:
         """Have a handle run after some seconds."""
-        self.listen()
+        self.loop.check_handled()
         delay = float(check_seconds(delay, "delay"))
         timer_id = self.commands.next_id("timer")
         self._timers[timer_id] = handle

@@ -6,12 +6,13 @@ Run as a program, it decides histories again and prints a digest of all decision
 import asyncio
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyworkflow import codec
 from pyworkflow.activity import activity
+from pyworkflow.decision import Decision
 from pyworkflow.event import DecisionEvent, DecisionStartedEvent
 from pyworkflow.process import Process
 from pyworkflow.replay import (
@@ -265,7 +266,16 @@ def history_of(what: Program, choose: Choose) -> Process:
 def decided_again(process: Process, cache: RunCache) -> list[tuple[bytes, bytes]]:
     """Return, for each decision of a history, what was decided then and what is decided now."""
     cls = type("Program", (ProgramWorkflow,), {"name": "Program", "cache": cache})
-    pairs: list[tuple[bytes, bytes]] = []
+    pairs = [
+        (codec.encode(recorded), codec.encode(cls().decide(shown)))
+        for shown, recorded in windows_of(process)
+    ]
+    cache.clear()
+    return pairs
+
+
+def windows_of(process: Process) -> Iterator[tuple[Process, Sequence[Decision]]]:
+    """Yield the process as each decider has seen it, and what that one has decided."""
     for index, event in enumerate(process.history):
         if not isinstance(event, DecisionStartedEvent):
             continue
@@ -283,9 +293,7 @@ def decided_again(process: Process, cache: RunCache) -> list[tuple[bytes, bytes]
             started=process.started,
             run=process.run,
         )
-        pairs.append((codec.encode(recorded), codec.encode(cls().decide(shown))))
-    cache.clear()
-    return pairs
+        yield shown, recorded
 
 
 def _window(events: list[Any]) -> list[Any]:

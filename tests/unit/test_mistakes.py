@@ -16,14 +16,19 @@ from pyworkflow.errors import (
     PyworkflowError,
     StalledError,
 )
+from pyworkflow.event import ActivityAttemptEvent
+from pyworkflow.graph import ActivityTask
+from pyworkflow.graph import Workflow as GraphProgram
 from pyworkflow.manager import Manager
 from pyworkflow.mistakes import ControlFlow, is_mistake
 from pyworkflow.replay import ReplayWorkflow, query
-from pyworkflow.result import ActivityCanceled, ActivityFailed, ActivityResult
-from pyworkflow.task import ActivityTask
+from pyworkflow.result import ActivityCanceled, ActivityFailed, ActivityResult, ProcessCompleted
+from pyworkflow.retry import Retry
+from pyworkflow.task import ActivityTask as Task
 from pyworkflow.testing.clock import FakeClock
 from pyworkflow.testing.run import Runner, run_to_end
 from pyworkflow.worker.execute import Postponed, execute, failed_decision, outcome_of
+from pyworkflow.workflow import Workflow
 from tests.mistake_programs import KINDS, OTHERS, REPLAYED, play
 
 PLACES = REPLAYED | OTHERS
@@ -159,14 +164,14 @@ def test_an_outcome_that_an_activity_raises_in_a_group_is_its_outcome(
         raise ExceptionGroup("outer", [ExceptionGroup("inner", errors)])
 
     manager = Manager(MemoryBackend(), [], [work])
-    task = ActivityTask(ActivityExecution("work", "work-1"))
+    task = Task(ActivityExecution("work", "work-1"))
 
     assert execute(manager, task, ActivityMonitor(lambda details: True)) == result
 
 
 def test_an_outage_in_a_group_is_no_outcome() -> None:
     manager = Manager(MemoryBackend(), [], [echo])
-    task = ActivityTask(ActivityExecution("echo", "echo-1"))
+    task = Task(ActivityExecution("echo", "echo-1"))
     error = ExceptionGroup("", [ValueError(), BackendOutageError("away")])
 
     assert isinstance(outcome_of(manager, task, error), Postponed)
@@ -213,3 +218,33 @@ def test_context_variables_belong_to_one_activity_one_decision_and_one_query() -
         assert runner.manager.query(name, "ask") != "query"
         assert getattr(result, "result", None) == [None, "constructor", None, name]
     assert tenant.get() is None
+
+
+@pytest.mark.parametrize("style", ["replayed", "graph"])
+def test_a_mistake_in_an_activity_is_a_failed_attempt_and_the_repaired_code_makes_the_next(
+    style: str,
+) -> None:
+    def program(slip: Any) -> tuple[type[Workflow], Any]:
+        @activity(name="work", retry=Retry(50))
+        def work(value: int) -> int:
+            return slip() or value + 1
+
+        class Order(ReplayWorkflow):
+            async def run(self) -> int:
+                async with self.saga() as saga:
+                    saga.compensate(self.activity, echo, "undone")
+                    return await self.activity(work, 1)
+
+        graph = GraphProgram("Order")
+        graph.add(ActivityTask("only", work, param=1))
+        return (Order if style == "replayed" else graph.as_workflow()), work
+
+    clock = FakeClock()
+    backend = MemoryBackend(clock)
+    broken, work = program(KINDS["a typo"])
+    Runner(broken, activities=[work], backend=backend, clock=clock).start(broken, id="p")
+    repaired, work = program(lambda: None)
+    process = Runner(repaired, activities=[work], backend=backend, clock=clock).finish("p")
+
+    assert process.result == ProcessCompleted(2)
+    assert len(process.history.find(ActivityAttemptEvent)) == 1

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 MAX_TEXT = 32_768
 """Characters of a reason or of details that are recorded; longer ones are cut."""
@@ -59,8 +59,8 @@ def members(group: BaseException) -> tuple[BaseException, ...]:
     """Return the exceptions in a group, whatever its class makes of its attributes; none of an exception that is no group."""
     if not issubclass(type(group), BaseExceptionGroup):
         return ()
-    exceptions: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(group)
-    return exceptions
+    exceptions: Any = BaseExceptionGroup.exceptions
+    return cast("tuple[BaseException, ...]", exceptions.__get__(group))
 
 
 def text_of(value: object) -> str:

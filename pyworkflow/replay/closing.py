@@ -28,6 +28,7 @@ class Loop(Protocol):
 
     def current(self) -> AbstractContextManager[None]:
         """Make it the running loop of this thread, for a block."""
+        ...
 
     def create_task(self, coro: Any, /) -> object:
         """Begin a task."""
@@ -83,7 +84,7 @@ class Generators:
             with self._loop.current():
                 close_generator(generator)
             return
-        running: object = events._get_running_loop()
+        running: Any = events._get_running_loop()
         if running is self._loop and not _collecting.active:
             self._loop.create_task(_close(generator))
         else:

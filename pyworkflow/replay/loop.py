@@ -10,7 +10,7 @@ import logging
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context
 from math import inf
@@ -115,7 +115,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 return
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def current(self) -> Generator[None]:
         """Make it the running loop of this thread, for a block."""
         before = events._get_running_loop()
         events._set_running_loop(self)

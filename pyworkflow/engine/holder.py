@@ -14,12 +14,14 @@ class TaskHolder:
 
     Attributes:
         TASK_NAME: What it is registered under.
+        parks_on: Exceptions that suspend the workflow, for the repaired code to run the task again: mistakes in the code. None, unless set.
         config: The configuration, from the template of the task.
         uid: The id of the execution.
         queue: What the task is told while it runs: from its topics, and from further parents.
     """
 
     TASK_NAME: ClassVar[str | None] = None
+    parks_on: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self.config: Mapping[str, Any] = config or {}

@@ -72,12 +72,18 @@ class TaskRegistry:
         return MappingProxyType(cls._registry)
 
 
-def register(task_name: str, coro_name: str | None = None) -> Callable[[T], T]:
+def register(
+    task_name: str,
+    coro_name: str | None = None,
+    *,
+    parks_on: tuple[type[BaseException], ...] | None = None,
+) -> Callable[[T], T]:
     """Register what is decorated under a name for templates.
 
     Args:
         task_name: The name.
         coro_name: For a class: its method that does the work.
+        parks_on: Exceptions that suspend the workflow, for the repaired code to run the task again; `pyworkflow.mistakes.MISTAKES`, say.
 
     Raises:
         TemplateError: The name is taken.
@@ -86,7 +92,9 @@ def register(task_name: str, coro_name: str | None = None) -> Callable[[T], T]:
 
     def decorate(coro_or_cls: T) -> T:
         TaskRegistry.register(coro_or_cls, task_name, coro_name)
-        decorated: object = coro_or_cls
+        decorated: Any = coro_or_cls
+        if parks_on is not None:
+            decorated.parks_on = parks_on
         if isinstance(decorated, type):
             decorated.TASK_NAME = task_name  # type: ignore[attr-defined]
         return coro_or_cls

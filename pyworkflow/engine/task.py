@@ -22,6 +22,7 @@ from pyworkflow.engine.states import FutureState, TaskExecState
 from pyworkflow.engine.template import TaskTemplate
 from pyworkflow.failure import describe
 from pyworkflow.ids import new_id
+from pyworkflow.mistakes import is_mistake
 from pyworkflow.values import check_payload
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class TukioTask(asyncio.Task[Any]):
         "_clock",
         "_entered",
         "_function",
+        "_mistakes",
         "_queue",
         "_timer",
         "_topics",
@@ -93,6 +95,7 @@ class TukioTask(asyncio.Task[Any]):
         self.suspending = False
         self.holder: Any = None
         self._broken: Exception | None = None
+        self._mistakes: tuple[type[BaseException], ...] = ()
         self._children = children
         self._clock = clock
         self._entered = False
@@ -109,6 +112,7 @@ class TukioTask(asyncio.Task[Any]):
         """Make the holder; return the id that it has for this execution."""
         try:
             holder, self._function = TaskRegistry.get(self.template.name)
+            self._mistakes = getattr(holder or self._function, "parks_on", ())
             if holder is None:
                 return None
             self.holder = holder(deepcopy(self.template.config))
@@ -260,7 +264,8 @@ class TukioTask(asyncio.Task[Any]):
         except BaseException as failure:
             # Whatever it is: an end that nobody tells of would have the workflow wait for ever.
             ended = failure
-            interrupted = self.suspending or isinstance(failure, KeyboardInterrupt)
+            parked = self.suspending or self._suspends_for(failure)
+            interrupted = parked or isinstance(failure, KeyboardInterrupt)
             state = FutureState.suspended if interrupted else FutureState.exception
         if ended is not None:
             self._fail(ended)
@@ -294,6 +299,13 @@ class TukioTask(asyncio.Task[Any]):
             self.record.outputs = _frozen_or_none(error.task_outputs)
         if not isinstance(error, SkipTask) and self.workflow is not None:
             log.warning("task %s failed", self.template, exc_info=error)
+
+    def _suspends_for(self, error: BaseException) -> bool:
+        """Suspend the workflow if an exception is a mistake in the code: the repaired code runs the task again."""
+        if self.workflow is None or not self._mistakes or not is_mistake(error, self._mistakes):
+            return False
+        self.workflow.suspend()
+        return True
 
     def _fate(self) -> FutureState:
         """Return how it ends, being canceled."""

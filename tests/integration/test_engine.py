@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyworkflow.backend.sqlite import SQLiteBackend
 from pyworkflow.decision import ScheduleActivity
 from pyworkflow.engine import (
     Engine,
+    Event,
     FutureState,
     TaskRegistry,
     UnknownTaskName,
@@ -32,9 +34,11 @@ from pyworkflow.errors import (
     UnsupportedByBackendError,
 )
 from pyworkflow.event import ActivityEvent, DecisionEvent
+from pyworkflow.mistakes import MISTAKES
 from pyworkflow.process import Process, ProcessCompleted, ProcessFailed, ProcessTimedOut, Status
 from tests import engine_kit as kit
 from tests.engine_kit import execs, stage, states, template
+from tests.mistake_programs import KINDS
 from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
@@ -410,6 +414,43 @@ def test_a_suspended_workflow_stays_so_until_it_is_resumed_by_whoever_has_it(
         await workflow
 
         assert stage.names == ["a", "b", "z", "b", "c"]
+
+    run(backend, main)
+
+
+@pytest.mark.parametrize("mistake", sorted(KINDS.keys() - {"a forbidden call"}))
+@pytest.mark.parametrize("repaired_by", ["this engine", "the next one"])
+def test_a_mistake_suspends_the_workflow_and_the_repaired_task_ends_it(
+    backend: Backend, mistake: str, repaired_by: str
+) -> None:
+    def release(slip: Callable[[], object]) -> None:
+        with suppress(UnknownTaskName):
+            TaskRegistry.unregister("kit-mistaken")
+
+        @register("kit-mistaken", parks_on=MISTAKES)
+        async def mistaken(event: Event) -> Event:
+            slip()
+            return event
+
+    async def main(engine: Engine) -> None:
+        made = template({"a": "kit-append", "b": "kit-mistaken", "c": "kit-append"})
+        first = Engine(backend=backend)
+        release(KINDS[mistake])
+        workflow = await begun(first, made, {"x": 1})
+        await until(lambda: states(workflow).get("b") == "suspended")
+        assert workflow.state is FutureState.suspended
+
+        release(lambda: None)
+        if repaired_by == "the next one":
+            await first.close()
+            (workflow,) = await engine.rescue()
+        workflow.resume()
+        await workflow
+        await first.close()
+
+        assert states(workflow) == dict.fromkeys("abc", "finished")
+        assert stage.names == ["a", "c"]
+        assert read(backend, workflow).status is Status.COMPLETED
 
     run(backend, main)
 

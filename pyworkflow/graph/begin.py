@@ -88,7 +88,7 @@ def _again(
     part, step = state.parts[number], state.step
     key = Key(step.name, number, part.attempt + 1)
     if part.failed is not None and not paused and step.retry is not None:
-        delay = step.retry.delay(part.attempt)
+        delay = step.retry.delay(part.attempt, f"{process.id} {timer_id('pause', key)}")
         if delay > 0:
             yield Timer(delay, id=timer_id("pause", key))
             return

@@ -84,15 +84,15 @@ def end_attempt(unit: Unit, row: ActivityRow, result: ActivityResult) -> None:
             _try_again(unit, row, result, 0)
         set_aside(unit, process, row, PayloadError(f"activity {row.id!r}", row.damage))
         return
-    delay = _delay(row, result)
+    delay = _delay(row, result, "" if process is None else f"{process.id} {process.run} {row.id}")
     if delay is None:
         end_activity(unit, row, result)
     else:
         _try_again(unit, row, result, delay)
 
 
-def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
-    """Return the microseconds until the next attempt, None if there is none."""
+def _delay(row: ActivityRow, result: ActivityResult, key: str) -> int | None:
+    """Return the microseconds until the next attempt, None if there is none; the key is that of the jitter."""
     if row.cancel_requested:
         return None
     if isinstance(result, ActivityTimedOut):
@@ -107,7 +107,7 @@ def _delay(row: ActivityRow, result: ActivityResult) -> int | None:
     row.failed += 1
     if row.retry is None or not row.retry.allows(row.failed, reason, type_name):
         return None
-    return microseconds(row.retry.delay(row.failed))
+    return microseconds(row.retry.delay(row.failed, key))
 
 
 def _delay_after_loss(row: ActivityRow) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyworkflow.codec import Json, to_plain
 from pyworkflow.graph.errors import GraphError
@@ -178,8 +179,7 @@ def _merged(outputs: Mapping[str, Any]) -> dict[str, Json]:
 def _retry(given: Retry | None) -> Retry | None:
     if given is None:
         return None
-    final = (*given.non_retryable, *FINAL)
-    return Retry(given.max_attempts, given.initial, given.backoff, given.maximum, final)
+    return replace(given, non_retryable=(*given.non_retryable, *FINAL))
 
 
 def _sorted(graph: Graph) -> list[str]:

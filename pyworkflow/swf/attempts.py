@@ -190,7 +190,7 @@ def _attempted(
     activity = _of(s, a)
     if activity is None:
         return []
-    delay = _delay(activity, result, packed.meta)
+    delay = _delay(activity, result, packed.meta, f"{s.started} {at} {activity.swf_id}")
     if delay is None:
         return _ended(s, a, result, at)
     del s.scheduled[a["scheduledEventId"]]
@@ -221,8 +221,10 @@ def _given_back(s: State, a: Attributes, event_id: int, at: DateTime | None) -> 
     return []
 
 
-def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]) -> float | None:
-    """Return the seconds until the next attempt, None if there is none."""
+def _delay(
+    activity: OpenActivity, result: ActivityResult, meta: dict[str, Json], key: str
+) -> float | None:
+    """Return the seconds until the next attempt, None if there is none; the key is that of the jitter."""
     if activity.cancel_requested or not (activity.started or result == WAITED):
         return None
     if activity.once and isinstance(result, ActivityTimedOut) and not meta.keys() & UNHARMED:
@@ -238,7 +240,7 @@ def _delay(activity: OpenActivity, result: ActivityResult, meta: dict[str, Json]
     activity.failed += 1
     if retry is None or not retry.allows(activity.failed, reason, type_name):
         return None
-    return retry.delay(activity.failed)
+    return retry.delay(activity.failed, key)
 
 
 def timer_started(s: State, activity_id: str, timer_id: str) -> None:

@@ -264,6 +264,24 @@ def test_a_retry_policy_grows_and_knows_what_is_final() -> None:
     assert process.failure.reason == "step 'a' failed: bad"
 
 
+def test_the_pause_before_a_retry_has_jitter_that_a_second_decision_repeats() -> None:
+    graph = Workflow("w")
+    graph.add(ActivityTask("a", retry=Retry(5, initial=10, jitter=0.5)))
+    graph.add(ActivityTask("b", retry=Retry(5, initial=10, jitter=0.5)))
+
+    def pauses() -> list[float]:
+        process = begun(graph)
+        process.fail("a")
+        process.fail("b")
+        return [decision.delay for decision in process.decide() if isinstance(decision, Timer)]
+
+    first = pauses()
+
+    assert len(set(first)) == 2
+    assert all(5 <= pause < 10 for pause in first)
+    assert pauses() == first
+
+
 def test_the_step_alone_counts_attempts_where_it_says_how_many() -> None:
     graph = Workflow("w")
     graph.add(ActivityTask("a", num_retries=0))

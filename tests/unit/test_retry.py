@@ -23,6 +23,10 @@ from pyworkflow.retry import Retry
         ("backoff", float("nan")),
         ("backoff", float("inf")),
         ("maximum", -1),
+        ("jitter", 1.1),
+        ("jitter", -0.1),
+        ("jitter", float("nan")),
+        ("jitter", "full"),
         ("non_retryable", "ValueError"),
         ("non_retryable", [ValueError]),
         ("non_retryable", ("a\0",)),
@@ -41,9 +45,27 @@ def test_a_list_of_names_is_the_same_as_a_tuple() -> None:
 
 
 def test_a_retry_survives_as_json() -> None:
-    retry = Retry(5, initial=0, maximum=7, non_retryable=("é",))
+    retry = Retry(5, initial=0, maximum=7, non_retryable=("é",), jitter=0.5)
 
     assert decode(encode(retry), Retry) == retry
+
+
+def test_jitter_spreads_the_delays_of_what_failed_together() -> None:
+    retry = Retry(initial=8, maximum=10, jitter=0.5)
+
+    for attempt, longest in ((1, 8), (2, 10), (99, 10)):
+        delays = [retry.delay(attempt, f"order-{number}") for number in range(1000)]
+        tenths = {int((delay / longest - 0.5) * 20) for delay in delays}
+        assert all(longest / 2 <= delay <= longest for delay in delays)
+        assert tenths >= set(range(10))
+
+
+def test_the_delay_of_one_attempt_is_always_the_same() -> None:
+    retry = Retry(jitter=1)
+
+    assert retry.delay(1, "\ud800") == Retry(jitter=1).delay(1, "\ud800") > 0
+    assert retry.delay(1, "a") / 1 != retry.delay(2, "a") / 2
+    assert [Retry().delay(1, key) for key in "ab"] == [1, 1]
 
 
 @pytest.mark.parametrize("retry", [3, "Retry(3)", {"max_attempts": 3}, Retry])

@@ -5,7 +5,7 @@ import pytest
 from pyworkflow.backend.base import Backend, Capability, Reuse
 from pyworkflow.decision import CancelActivity, CompleteProcess, ScheduleActivity, ScheduleLambda
 from pyworkflow.errors import PayloadError, StaleTaskError, UnknownActivityError
-from pyworkflow.event import ActivityEvent
+from pyworkflow.event import ActivityAttemptEvent, ActivityEvent
 from pyworkflow.process import Process
 from pyworkflow.result import (
     ActivityCanceled,
@@ -174,6 +174,29 @@ class Activities(Contract):
             "activity_started",
             "activity",
         ]
+
+    def test_activities_that_fail_together_are_tried_again_one_by_one_with_jitter(
+        self, backend: Backend, clock: FakeClock
+    ) -> None:
+        self.requires(backend, Capability.RETRY, Capability.CLOCK)
+        process_id = self.start(backend, id="p")
+        retry = Retry(initial=10, jitter=0.5)
+        self.decide(backend, *(ScheduleActivity("charge", id=f"a-{n}", retry=retry) for n in "123"))
+        for task in [self.activity(backend) for _ in range(3)]:
+            backend.complete_activity_task(task, ActivityFailed("down"))
+
+        delays = [
+            event.delay
+            for event in backend.history(process_id)
+            if isinstance(event, ActivityAttemptEvent)
+        ]
+
+        assert len(set(delays)) == 3
+        assert all(5 <= delay <= 10 for delay in delays)
+        clock.advance(min(delays) - 0.01)
+        assert backend.poll_activity_task() is None
+        clock.advance(max(delays) - min(delays) + 0.02)
+        assert [self.activity(backend).attempt for _ in range(3)] == [2, 2, 2]
 
     def test_a_final_reason_is_not_tried_again(self, backend: Backend) -> None:
         self.requires(backend, Capability.RETRY)

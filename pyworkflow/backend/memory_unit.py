@@ -109,6 +109,9 @@ class MemoryUnit(StoredUnit):
     def signaled(self, process: ProcessRow, signal_id: str) -> bool:
         return (process.first_key, signal_id) in self.tables.receipts
 
+    def has_text(self, key: int, text: str) -> bool:
+        return any(text.encode() in batch.body for batch in self.tables.batches.get(key, ()))
+
     def ready_decisions(
         self, category: str, names: Names, limit: int, *, suspect: bool = False
     ) -> list[DecisionRow]:

@@ -32,6 +32,7 @@ from pyworkflow.ledger.rows import (
     MAX_DECISIONS,
     MAX_EVENTS,
     MAX_OPEN,
+    RESERVED_EVENTS,
     STARTED,
     ActivityRow,
     ActivityTypeRow,
@@ -136,12 +137,25 @@ def check_decisions(
             raise InvalidDecisionError(
                 "decisions", f"would have {process.opened + opens} things open, {MAX_OPEN} at most"
             )
-        if process.last_seq + len(decisions) > MAX_EVENTS:
-            raise InvalidDecisionError(
-                "decisions",
-                f"the history has {process.last_seq} events, {MAX_EVENTS} at most: continue as new",
-            )
+        _check_events(unit, process, len(decisions))
     return checked
+
+
+def _check_events(unit: Unit, process: ProcessRow, more: int) -> None:
+    """Refuse decisions that open something when the history is full; a process that was asked to cancel has a reserve."""
+    count = process.last_seq + more
+    if count <= MAX_EVENTS:
+        return
+    if not unit.asked_to_cancel(process):
+        advice = f"continue as new, or cancel the process, and retry it if it is parked: it has {RESERVED_EVENTS} more to undo what it did"
+        limit = MAX_EVENTS
+    elif count > MAX_EVENTS + RESERVED_EVENTS:
+        advice, limit = "close the process, or continue as new", MAX_EVENTS + RESERVED_EVENTS
+    else:
+        return
+    raise InvalidDecisionError(
+        "decisions", f"the history has {process.last_seq} events, {limit} at most: {advice}"
+    )
 
 
 def _check_schedule(state: _Check, decision: ScheduleActivity) -> Checked:

@@ -267,6 +267,9 @@ MAX_OPEN = 50_000
 MAX_EVENTS = 50_000
 """Events of one history before signals and decisions that open something are refused."""
 
+RESERVED_EVENTS = 5_000
+"""Events beyond `MAX_EVENTS` in which a process that was asked to cancel may still open something, to undo what it did."""
+
 PROMPT_WAITS = 10
 """How often a decision that waits for a deployment is handed out after the first backoff, before the delay grows."""
 

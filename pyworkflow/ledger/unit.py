@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from pyworkflow.clock import to_datetime
 from pyworkflow.codec import encode
-from pyworkflow.event import Event
+from pyworkflow.event import CancelRequestedEvent, Event
 from pyworkflow.ids import new_id
 from pyworkflow.ledger.rows import (
     ActivityRow,
@@ -20,6 +20,9 @@ from pyworkflow.ledger.rows import (
 )
 
 DIGEST_BYTES = 16
+
+CANCEL_REQUESTED = '{"type":"cancel_requested"'
+"""How a `CancelRequestedEvent` begins as JSON; in a string of a payload the quotes are escaped."""
 
 Names = tuple[str, ...] | None
 """Names of workflows or activities; None for all."""
@@ -119,6 +122,10 @@ class Unit(ABC):
         """Tell whether a signal of this id has been recorded in a run of the process, up to this one."""
 
     @abstractmethod
+    def has_text(self, key: int, text: str) -> bool:
+        """Tell whether the JSON of the stored events of a run holds a text. It goes through the whole history."""
+
+    @abstractmethod
     def ready_decisions(
         self, category: str, names: Names, limit: int, *, suspect: bool = False
     ) -> list[DecisionRow]:
@@ -187,6 +194,13 @@ class Unit(ABC):
         if process.time < time:
             process.time = time
         return process.last_seq
+
+    def asked_to_cancel(self, process: ProcessRow) -> bool:
+        """Tell whether a request to cancel is in the history of a run; slow. A payload with the look of that event counts as one."""
+        batch = self.staged.get(process.key)
+        if batch and any(isinstance(event, CancelRequestedEvent) for event in batch.events):
+            return True
+        return self.has_text(process.key, CANCEL_REQUESTED)
 
     def ends(self) -> bool:
         """Tell whether the transaction ends a process."""

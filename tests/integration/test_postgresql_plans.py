@@ -106,6 +106,7 @@ HOT: dict[str, dict[str, Any]] = {
     "signals_named": PAIRS,
     "signals_told": {"told": '[{"process": "p5", "id": "s"}]'},
     "signals_of": KEYS,
+    "event_with_text": {"key": 5, "text": "x"},
     "drop_decisions": KEYS,
     "drop_activities": KEYS,
     "drop_timers": PAIRS,

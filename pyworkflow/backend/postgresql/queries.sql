@@ -462,6 +462,8 @@ on conflict (key, id) do update set child_key = excluded.child_key, workflow = e
 -- name: drop_children
 delete from {schema}.child c using json_to_recordset(%(pairs)s::json) as x (key bigint, id text) where c.key = x.key and c.id = x.id;
 
+-- name: event_with_text
+select 1 from {schema}.event where key = %(key)s and strpos(body, %(text)s) > 0 limit 1;
 -- name: signals_named
 select s.origin, s.id from {schema}.signal_receipt s
 where (s.origin, s.id) in (select key, id from json_to_recordset(%(pairs)s::json) as x (key bigint, id text));

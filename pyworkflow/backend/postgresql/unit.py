@@ -292,6 +292,9 @@ class PostgreSQLUnit(Looking):
             return False
         return bool(self.session.rows("signals_named", pairs=pairs([pair])))
 
+    def has_text(self, key: int, text: str) -> bool:
+        return bool(self.session.rows("event_with_text", key=key, text=text))
+
     def unsigned(self, asked: Iterable[Pair]) -> None:
         """Take note of ids that no signal of a locked process has had."""
         self._unsigned.update(asked)

@@ -154,6 +154,8 @@ select key, first_seq, body from event
 where key = :key and first_seq >= coalesce(
     (select first_seq from event where key = :key and first_seq <= :next order by first_seq desc limit 1), 0)
 order by first_seq;
+-- name: event_with_text
+select 1 from event where key = ? and instr(body, ?) > 0 limit 1;
 -- name: feed
 select cursor, id, run, workflow, parent_id, first_seq, body
 from event join process on process.key = event.key

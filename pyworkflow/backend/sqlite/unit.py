@@ -170,6 +170,9 @@ class SQLiteUnit(Looking):
         pair = (process.first_key, signal_id)
         return pair in self.staged_signals or bool(self.rows("get_signal", pair))
 
+    def has_text(self, key: int, text: str) -> bool:
+        return bool(self.rows("event_with_text", (key, text.encode())))
+
     def ready_decisions(
         self, category: str, names: Names, limit: int, *, suspect: bool = False
     ) -> list[DecisionRow]:

@@ -71,6 +71,7 @@ class Asking(Calls):
         tags: tuple[str, ...] | list[str] = (),
         child_policy: str = ChildPolicy.ABANDON,
         compare: bool = True,
+        on_cancel: str | None = None,
     ) -> CallsWithOptions:
         """Return what asks for activities and child processes with options, as in ``self.options(retry=…).activity(charge, order)``.
 
@@ -84,6 +85,9 @@ class Asking(Calls):
             tags: The tags of a child process.
             child_policy: What becomes of a child process when this one closes, one of ``ChildPolicy``.
             compare: Whether another input than the history holds is a mismatch: False for one that holds a time or a random id.
+            on_cancel: What canceling an activity means: ``"ask"`` asks it to cancel itself and waits for its end, ``"finish"`` lets it run and
+                waits, ``"abandon"`` asks it and never waits, nor does a saga. If left out, it is asked, whoever awaits it goes on at once, and a
+                saga waits.
         """
         options = Options(
             id=id,
@@ -95,6 +99,7 @@ class Asking(Calls):
             tags=tags,
             child_policy=child_policy,
             compare=compare,
+            on_cancel=on_cancel,
         )
         return CallsWithOptions(self._running(), options)
 
@@ -190,7 +195,7 @@ class Asking(Calls):
 
     def saga(self) -> Saga:
         """Return an ``async with`` block that undoes its steps if it fails or is canceled."""
-        return Saga(self._running().loop)
+        return Saga(self._running(), self)
 
     def now(self) -> DateTime:
         """Return the time at which the present decision began, aware UTC; the same in every replay."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, Protocol, TypeVar, over
 from pyworkflow.activity import ActivityFunction
 from pyworkflow.codec import Json
 from pyworkflow.decision import ChildPolicy, Named, ScheduleActivity, StartChildProcess, name_of
+from pyworkflow.errors import InvalidRequestError
+from pyworkflow.failure import repr_of
 from pyworkflow.process import Process
 from pyworkflow.replay.arguments import input_of, plain, result_of, to_type
 from pyworkflow.replay.commands import child_id
-from pyworkflow.replay.operation import Operation
+from pyworkflow.replay.operation import OnCancel, Operation
 from pyworkflow.retry import Retry, check_retry
 from pyworkflow.values import check_name, check_tags
 
@@ -52,6 +54,7 @@ class Options:
         tags: The tags of a child process.
         child_policy: What becomes of a child process when this one closes.
         compare: Whether another input than the history holds is a mismatch.
+        on_cancel: What canceling an activity means, one of `OnCancel`.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Options:
         tags: tuple[str, ...] | list[str] = (),
         child_policy: str = ChildPolicy.ABANDON,
         compare: bool = True,
+        on_cancel: str | None = None,
     ) -> None:
         self.id = id
         self.category = category
@@ -77,6 +81,11 @@ class Options:
         self.tags = check_tags(tags)
         self.child_policy = child_policy
         self.compare = compare
+        if on_cancel is not None and on_cancel not in OnCancel.ALL:
+            raise InvalidRequestError(
+                f"on_cancel {repr_of(on_cancel, 80)}", f"must be one of {', '.join(OnCancel.ALL)}"
+            )
+        self.on_cancel = on_cancel
 
 
 class Calls:
@@ -136,7 +145,14 @@ class Calls:
             options.retry,
         )
         result = result_of(activity)
-        return run.begin("activity", operation_id, decision, result, compare=options.compare)
+        return run.begin(
+            "activity",
+            operation_id,
+            decision,
+            result,
+            compare=options.compare,
+            on_cancel=options.on_cancel,
+        )
 
     @overload
     def child(self, workflow: type[Runs[T]], input: Any = ...) -> Operation[T]: ...

@@ -45,10 +45,12 @@ class Commands:
         self._others += 1
         self._decided["other", str(self._others)] = decision
 
-    def cancel(self, kind: str, id: str) -> None:
-        """Add the decision that cancels something; or take back the one that would have opened it."""
-        if self._decided.pop((kind, id), None) is None:
-            self._decided[f"cancel {kind}", id] = _CANCEL[kind](id)
+    def cancel(self, kind: str, id: str) -> bool:
+        """Add the decision that cancels something; or take back the one that would have opened it, and return True."""
+        if self._decided.pop((kind, id), None) is not None:
+            return True
+        self._decided[f"cancel {kind}", id] = _CANCEL[kind](id)
+        return False
 
     def ended(self, kind: str, id: str) -> None:
         """Take back the decision that cancels something, because that has just ended by itself."""

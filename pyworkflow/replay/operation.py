@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pyworkflow.result import ActivityCompleted, ActivityResult
+
 T = TypeVar("T")
 
 if TYPE_CHECKING:
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
 else:
     _Base = Generic
     _Awaitable = asyncio.Future
+
+
+class OnCancel:
+    """What canceling an activity means to whoever awaits it."""
+
+    ASK = "ask"
+    """It is asked to cancel itself, and waited for."""
+    FINISH = "finish"
+    """It is not asked, and waited for."""
+    ABANDON = "abandon"
+    """It is asked, and nobody waits for it: a saga and the end of the process neither."""
+
+    ALL = (ASK, FINISH, ABANDON)
 
 
 class _Numbered(_Base[T]):
@@ -95,10 +110,19 @@ class Operation(NumberedFuture[T]):
 
     It has begun as soon as it is made; awaiting is only for its result.
 
+    To ask for its end and to have ended are two things: an activity that is asked to cancel itself may go on, and complete.
+
     Attributes:
         kind: What it is.
         id: Its id in the history.
+        on_cancel: What canceling it means, one of `OnCancel`; None: it is asked, and whoever awaits it goes on at once.
+        ended: Whether it has ended, or never began.
+        outcome: How an activity ended; None if it has not, or never began.
     """
+
+    on_cancel: str | None = None
+    ended = False
+    outcome: ActivityResult | None = None
 
     def __init__(
         self,
@@ -114,13 +138,41 @@ class Operation(NumberedFuture[T]):
         self.id = id
         self.convert = convert
         self._withdraw = withdraw
+        self._canceled = False
+        self._end: asyncio.Future[None] | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Ask for it no longer; whoever awaits it gets a `CancelledError` at once."""
+        """Ask for it no longer; whoever awaits it gets a `CancelledError`: at once, or when it has ended, as `on_cancel` says."""
         if self.done():
             return False
-        self._withdraw(self)
+        if not self._canceled and self.on_cancel != OnCancel.FINISH:
+            self._withdraw(self)
+        self._canceled = True
+        if self.on_cancel in (OnCancel.ASK, OnCancel.FINISH) and not self.ended:
+            return True
         return super().cancel(msg)
+
+    def conclude(self, result: ActivityResult | None) -> None:
+        """Take note of the end of an activity: how it ended, or None if it never began."""
+        self.ended, self.outcome = True, result
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
+        if self._canceled and not self.done():
+            super().cancel()
+
+    def known_result(self) -> T | None:
+        """Return the result of an activity that has completed, whoever has canceled it; else None."""
+        if not isinstance(self.outcome, ActivityCompleted):
+            return None
+        value: Any = self.outcome.result
+        return value if self.convert is None else self.convert(value)
+
+    async def end(self) -> None:
+        """Wait until an activity has ended, whoever has canceled it."""
+        if not self.ended:
+            if self._end is None:
+                self._end = NumberedFuture(self._order.number(), self._order)
+            await asyncio.shield(self._end)
 
     def succeed(self, value: Any) -> None:
         """End it with a value, converted to the type that was promised."""

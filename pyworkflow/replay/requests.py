@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, Self, TypeVar
 
 from pyworkflow.decision import Decision, Timer
 from pyworkflow.mistakes import MISTAKES
@@ -13,9 +15,28 @@ from pyworkflow.replay.loop import Condition, DeterministicLoop
 from pyworkflow.replay.mailbox import Mailbox, Refuse
 from pyworkflow.replay.operation import NumberedFuture, Operation
 from pyworkflow.replay.places import place
+from pyworkflow.result import ActivityResult
 from pyworkflow.values import check_name, check_seconds
 
 T = TypeVar("T")
+
+_scopes: ContextVar[tuple[list[Operation[Any]], ...]] = ContextVar("pyworkflow_scopes", default=())
+"""Where the activities are noted that the present code begins: one list for each saga that it is in."""
+
+
+class scope:
+    """Notes the activities that the code of a block begins, in whatever task of it, for as long as the block lasts."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation[Any]] = []
+
+    def __enter__(self) -> Self:
+        self._token = _scopes.set((*_scopes.get(), self.operations))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ValueError):  # another task leaves the block than has entered it
+            _scopes.reset(self._token)
 
 
 class Requests:
@@ -42,6 +63,7 @@ class Requests:
         self._places: list[str] = []
         self._uncompared: set[Identity] = set()
         self._operations: dict[Key, Operation[Any]] = {}
+        self._running: dict[str, Operation[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._timer_ids: dict[int, str] = {}
 
@@ -53,6 +75,7 @@ class Requests:
         convert: Callable[[Any], T] | None,
         *,
         compare: bool = True,
+        on_cancel: str | None = None,
     ) -> Operation[T]:
         """Decide something that will end, and return what to await.
 
@@ -62,12 +85,18 @@ class Requests:
             decision: What begins it.
             convert: Converts its result.
             compare: Whether another payload than the history holds is a mismatch.
+            on_cancel: What canceling it means, one of `OnCancel`.
         """
         self.listen()
         if (kind, id) in self._operations:
             raise ValueError(f"{kind} {id!r} is open already")
         operation: Operation[T] = self._operation(kind, id, convert)
         self._operations[kind, id] = operation
+        if kind == "activity":
+            operation.on_cancel = on_cancel
+            self._running[id] = operation
+            for scope in _scopes.get():
+                scope.append(operation)
         self._note()
         if not compare:
             self._uncompared.add(identity_of(decision))
@@ -81,9 +110,11 @@ class Requests:
         if self.loop.over:
             return
         self.loop.check_handled()
-        if operation.kind != "signal":
-            self._operations.pop((operation.kind, operation.id), None)
-            self.commands.cancel(operation.kind, operation.id)
+        if operation.kind == "signal":
+            return
+        self._operations.pop((operation.kind, operation.id), None)
+        if self.commands.cancel(operation.kind, operation.id) and operation.kind == "activity":
+            self._concluded(operation.id, None)
 
     def decide(self, decision: Decision) -> None:
         """Decide something that nobody awaits."""
@@ -150,6 +181,11 @@ class Requests:
         return operations + timers + [f"signal {name}" for name in self._mailbox.wanted()]
 
     # -- what becomes of it ----------------------------------------------------------------------------------------------------------
+
+    def _concluded(self, id: str, result: ActivityResult | None) -> None:
+        operation = self._running.pop(id, None)
+        if operation is not None:
+            operation.conclude(result)
 
     def _ended(self, kind: str, id: str) -> Operation[Any] | None:
         self.commands.ended(kind, id)

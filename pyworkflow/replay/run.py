@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType, structs
 from pyworkflow.cache import value_size
 from pyworkflow.codec import Json, fixed, stored
 from pyworkflow.decision import (
+    CompleteProcess,
     ContinueProcess,
     Decision,
     RecordMarker,
@@ -64,6 +65,7 @@ from pyworkflow.replay.failures import (
 from pyworkflow.replay.forbidden import unguarded
 from pyworkflow.replay.info import Info
 from pyworkflow.replay.mailbox import Mailbox, fitted
+from pyworkflow.replay.operation import OnCancel, Operation
 from pyworkflow.replay.requests import Requests
 from pyworkflow.replay.windows import Reader, Window
 from pyworkflow.result import ActivityCompleted, ActivityFailed, ProcessCompleted
@@ -153,9 +155,19 @@ class Run(Requests):
 
     @property
     def finished(self) -> bool:
-        """Whether the code has come to its end: that of `run`, and of the signal handlers that had begun by then."""
+        """Whether the code has come to its end, and so have the activities that it began."""
+        return self._ended_code and not self._still_running()
+
+    @property
+    def _ended_code(self) -> bool:
+        """Whether `run` has ended, and the signal handlers that had begun by then."""
         main = self._main
         return self._broken or (main is not None and main.done() and not self._handling)
+
+    def _still_running(self) -> list[Operation[Any]]:
+        """Return the activities that the process may not close over: whoever cancels one only asks it."""
+        running = self._running.values()
+        return [operation for operation in running if operation.on_cancel != OnCancel.ABANDON]
 
     @property
     def _end(self) -> BaseException | None:
@@ -191,6 +203,7 @@ class Run(Requests):
         self.commands = Commands()
         self._mailbox = Mailbox(lambda name, error: None)
         self._operations.clear()
+        self._running.clear()
         self._reader, self._window, self._main = Reader(), Window([], 0, None), None
         self._made, self._known, self._unrecorded = [], None, None
         self._cancel_details = None
@@ -215,14 +228,19 @@ class Run(Requests):
                 self.loop.run(time)
             if self._unrecorded is not None:
                 return self._unrecorded
-        made = self.commands.take()
-        if self.finished:
-            main = self._main
-            assert main is not None  # noqa: S101 - it has finished
-            parks_on = self.workflow.parks_on
-            end = ending(main, self._failure, self._cancel_details, parks_on)
-            made.extend(self._with_unconsumed(end))
-        return made
+        if not self._ended_code:
+            return self.commands.take()
+        main = self._main
+        assert main is not None  # noqa: S101 - it has ended
+        end = ending(main, self._failure, self._cancel_details, self.workflow.parks_on)
+        # Earlier releases closed over what was running, and a history that says so is a history.
+        if (running := self._still_running()) and not (self._known and self._known[-1].closing):
+            if not isinstance(end, CompleteProcess | ContinueProcess):
+                for operation in running:
+                    operation.cancel()
+            if self._still_running():
+                return self.commands.take()
+        return [*self.commands.take(), *self._with_unconsumed(end)]
 
     def _with_unconsumed(self, end: Decision) -> list[Decision]:
         """Return the end of the run with what it has not consumed: the next run gets it, or the history says so."""
@@ -301,7 +319,8 @@ class Run(Requests):
     def _end_activity(self, event: ActivityEvent) -> None:
         execution, result = event.activity_execution, event.result
         operation = self._ended("activity", execution.id)
-        if operation is None:
+        self._concluded(execution.id, result)
+        if operation is None or operation.done():
             return
         if isinstance(result, ActivityCompleted):
             operation.succeed(result.result)
@@ -364,8 +383,9 @@ class Run(Requests):
         elif not self._cancel_requested and self._main is not None:
             self._cancel_requested = True
             self._cancel_details = details
-            for task in [*self._handling] if self._main.done() else [self._main]:
-                task.cancel()
+            ended = self._main.done()
+            for each in [*self._handling, *self._still_running()] if ended else [self._main]:
+                each.cancel()
 
     def _reject(self, decision: Decision, reason: str) -> None:
         match decision:
@@ -376,8 +396,10 @@ class Run(Requests):
                     operation.fail(ChildNotStarted(child.id, child.workflow, None, reason))
             case ScheduleActivity():
                 operation = self._ended("activity", decision.id)
+                failed = ActivityFailed(reason)
+                self._concluded(decision.id, failed)
                 if operation is not None:
-                    operation.fail(ActivityFailed(reason))
+                    operation.fail(failed)
             case Timer():
                 raise PyworkflowError(f"timer {decision.id!r} could not be started: {reason}")
             case _:

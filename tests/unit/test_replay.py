@@ -153,7 +153,7 @@ def test_options_reach_the_decision() -> None:
         ask = self.options(category="gpu", execution_timeout=7, retry=Retry(3))
         ask.activity(note, "a")
 
-    [scheduled, _] = flow(run)().decide(Process("Flow", "p"))
+    [scheduled] = flow(run)().decide(Process("Flow", "p"))
 
     assert isinstance(scheduled, ScheduleActivity)
     assert (scheduled.category, scheduled.execution_timeout) == ("gpu", 7)

@@ -11,7 +11,6 @@ import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
 from contextvars import Context
 from math import inf
 from typing import Any, Protocol, TypeVar
@@ -77,15 +76,22 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     Args:
         timers: What makes delays durable.
         mistakes: The exceptions that are mistakes in the code.
+
+    Attributes:
+        turns: How many callbacks have run.
+        error: What `run` raises as soon as the present callback returns.
+        over: Whether the run is over.
+        generators: The async generators of the code.
+        outer_error: What was handled when the loop became the current one: it is none of the code's.
     """
 
     def __init__(
         self, timers: Timers, mistakes: tuple[type[BaseException], ...] = MISTAKES
     ) -> None:
         self._timers = timers
-        self._generators = Generators(self)
+        self.generators = Generators(self)
         self._mistakes = mistakes
-        self._outer_error: BaseException | None = None
+        self.outer_error: BaseException | None = None
         self._ready: deque[asyncio.Handle] = deque()
         self._tasks: dict[NumberedTask[Any], None] = {}
         self._numbers = 0
@@ -114,19 +120,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             if not self._check_conditions():
                 return
 
-    @contextmanager
-    def current(self) -> Generator[None]:
+    def current(self) -> "_Current":
         """Make it the running loop of this thread, for a block."""
-        before = events._get_running_loop()
-        events._set_running_loop(self)
-        self._outer_error = sys.exception()
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(self._generators.add, self._generators.let_go)
-        try:
-            yield
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            events._set_running_loop(before)
+        return _Current(self)
 
     def _run_ready(self, limit: int) -> None:
         ready = self._ready
@@ -170,7 +166,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """Abandon the decision as soon as the present callback returns, if the code handles a mistake."""
         handled = sys.exception()
         # Whoever runs this loop may handle an exception of its own.
-        if handled is None or handled is self._outer_error or self.error is not None:
+        if handled is None or handled is self.outer_error or self.error is not None:
             return
         if events._get_running_loop() is self and is_mistake(handled, self._mistakes):
             self.error = handled
@@ -194,12 +190,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self.over = True
         self._ready.clear()
         self._conditions.clear()
-        if not self._tasks and self._generators.is_empty:
+        if not self._tasks and self.generators.is_empty:
             return
         with self.current():
             for task in list(self._tasks):
                 close_task(task)
-            self._generators.close()
+            self.generators.close()
         self._tasks.clear()
 
     def tasks(self) -> "list[asyncio.Task[Any]]":
@@ -330,6 +326,27 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Do the same."""
         self.call_exception_handler(context)
+
+
+class _Current:
+    """Makes a loop the running one of this thread; a class, because each decision begins so."""
+
+    __slots__ = ("_before", "_hooks", "_loop")
+
+    def __init__(self, loop: DeterministicLoop) -> None:
+        self._loop = loop
+
+    def __enter__(self) -> None:
+        loop = self._loop
+        self._before = events._get_running_loop()
+        self._hooks = sys.get_asyncgen_hooks()
+        events._set_running_loop(loop)
+        loop.outer_error = sys.exception()
+        sys.set_asyncgen_hooks(loop.generators.add, loop.generators.let_go)
+
+    def __exit__(self, *error: object) -> None:
+        sys.set_asyncgen_hooks(*self._hooks)
+        events._set_running_loop(self._before)
 
 
 def _forbidden(name: str) -> Callable[..., Any]:

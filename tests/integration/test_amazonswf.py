@@ -440,7 +440,9 @@ def test_throttling_is_the_outcome_of_no_activity_and_no_decision(
 
     def throttle(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
-        if chance.random() < 0.7 or not operation.startswith(("Poll", "Respond", "Record")):
+        if not operation.startswith(("Poll", "Respond", "Record")):
+            return None
+        if refused[operation] and chance.random() < 0.7:
             return None
         refused[operation] += 1
         headers = {"Content-Type": "application/x-amz-json-1.0"}

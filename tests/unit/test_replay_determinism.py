@@ -412,13 +412,14 @@ def test_an_endless_loop_is_reported_with_the_line_it_is_in_and_ended() -> None:
 
 
 def test_a_decider_that_waits_for_a_lock_is_reported_and_not_begun_again_before_it_ends() -> None:
-    lock = threading.Lock()
+    # Each has its own: who is abandoned while it waits for a lock may end with it.
+    locks = {"p": threading.Lock(), "q": threading.Lock()}
     begun: list[int] = []
-    lock.acquire()
+    locks["p"].acquire()
 
     async def waits(self: ReplayWorkflow) -> str:
         begun.append(1)
-        with lock:
+        with locks[str(self.info.id)]:
             return "done"
 
     cls = flow(waits, blocked_after=0.5)
@@ -430,9 +431,9 @@ def test_a_decider_that_waits_for_a_lock_is_reported_and_not_begun_again_before_
         cls().decide(process)
     assert begun == [1]
     # Other processes go on meanwhile, however long this machine takes for that.
-    lock.release()
     cls.blocked_after = 60
     assert cls().decide(Process("Flow", "q")) == [CompleteProcess("done")]
+    locks["p"].release()
 
 
 def test_time_sleep_is_reported() -> None:

@@ -23,7 +23,7 @@ select set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_
 -- A part of other statements: changes when the server was started, has recovered from a crash, or was promoted.
 case when pg_is_in_recovery() then 0
      else (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint
-          + coalesce((select extract(epoch from stats_reset) from pg_stat_bgwriter), 0)::bigint
+          + coalesce((select extract(epoch from stats_reset) * 1000000 from pg_stat_bgwriter), 0)::bigint
           + ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end
 -- name: server_returned
 -- Nobody could report while the server was away: whatever was to end by then ends at `hold`. In all domains, and once a run.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime as DateTime
 from enum import Enum
 from functools import cache, wraps
-from inspect import isfunction, signature
+from inspect import isfunction, signature, unwrap
 from os import PathLike
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -89,8 +89,7 @@ def _gated(function: Callable[..., Any], specified: Callable[..., Any]) -> Calla
 @cache
 def _checks(function: Callable[..., Any]) -> dict[str, Check]:
     """Return the checks of the parameters of a function, the positional ones first."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+    function = unwrap(function)
     hints = get_type_hints(function)
     names = list(signature(function).parameters)[1:]
     return {name: _check_for(hints.get(name, Any), name) for name in names}

@@ -5,8 +5,8 @@ import gc
 import logging
 import threading
 from asyncio import events
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -110,11 +110,26 @@ def close_task(task: "asyncio.Task[Any]") -> None:
     while awaited is not None:
         chain.append(awaited)
         awaited = _awaited_by(awaited)
-    for awaitable in reversed(chain):
-        if isinstance(awaitable, CoroutineType):
-            _close_coroutine(awaitable)
-        elif _generator_of(awaitable) is not None:
-            _throw(awaitable)
+    with _as_current(task):
+        for awaitable in reversed(chain):
+            if isinstance(awaitable, CoroutineType):
+                _close_coroutine(awaitable)
+            elif _generator_of(awaitable) is not None:
+                _throw(awaitable)
+
+
+@contextmanager
+def _as_current(task: "asyncio.Task[Any]") -> Generator[None]:
+    """Have a task be the current one, if none is: a time limit in a block that cleans up asks for it, and leaves what it was to await behind."""
+    loop = task.get_loop()
+    if asyncio.current_task(loop) is not None:
+        yield
+        return
+    asyncio.tasks._enter_task(loop, task)
+    try:
+        yield
+    finally:
+        asyncio.tasks._leave_task(loop, task)
 
 
 def _awaited_by(awaitable: Any) -> Any:

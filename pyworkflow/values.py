@@ -121,6 +121,9 @@ def check_fields(struct: Struct) -> None:
             _check_field(field, value)
         elif isinstance(value, Struct):
             check_fields(value)
+            # Its reader makes it anew, and refuses what is out of range.
+            if (made := getattr(value, "__post_init__", None)) is not None:
+                made()
         elif not _is_plain(value):
             _check_field(field, value)
 
